@@ -1,0 +1,179 @@
+"""The figures of the road: set-up and build times, reproducibility, speed of the bulk harness, memory.
+
+    .venv/bin/python bench/flow.py [NAME ...]        all of them, or: cold rtl harness bitstream memory test
+
+Prints a line a figure, with its target, and one JSON object at the end. Times are wall seconds of this machine; the harness
+is also given as a ratio to the cocotb bench in the same run, which says more on a noisy machine.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+NIELLO = Path(sys.executable).with_name("niello")
+DESIGN = "dot_int8x16"
+
+
+def main() -> None:
+    names = sys.argv[1:] or list(BENCHES)
+    unknown = [name for name in names if name not in BENCHES]
+    if unknown:
+        sys.exit(f"no figure {unknown[0]}; known: {', '.join(BENCHES)}")
+    print(json.dumps({name: BENCHES[name]() for name in names}))
+
+
+def cold() -> dict[str, Any]:
+    """`make` in a fresh clone with empty caches (wheels already downloaded), then again."""
+    with tempfile.TemporaryDirectory() as folder:
+        clone, home = Path(folder) / "clone", Path(folder) / "home"
+        home.mkdir()
+        subprocess.run(["git", "clone", "-q", str(ROOT), str(clone)], check=True)
+        # An empty home holds no wheels either: pip is shown where they are, and nothing else of ours.
+        wheels = subprocess.run(
+            [sys.executable, "-m", "pip", "cache", "dir"], capture_output=True, text=True, check=True
+        ).stdout.strip()
+        environment = {**_clean_environment(), "HOME": str(home), "PIP_CACHE_DIR": wheels}
+        first, _ = _timed(["make"], cwd=clone, env=environment)
+        second, result = _timed(["make"], cwd=clone, env=environment)
+        ran = json.loads(result.splitlines()[-1])["ran"]
+    _say("cold make", first, "s", "at most 90")
+    _say("second make", second, "s", "at most 1.5")
+    _say("steps that the second make ran", ran, "", "0")
+    return {"cold_make_s": first, "second_make_s": second, "second_make_steps": ran}
+
+
+def rtl() -> dict[str, Any]:
+    """Verilog of every design, anew, twice, with two hash seeds."""
+    digests, seconds = [], 0.0
+    for seed in ("1", "2"):
+        with tempfile.TemporaryDirectory() as folder:
+            environment = {**os.environ, "PYTHONHASHSEED": seed, "NIELLO_BUILD": f"{folder}/build"}
+            seconds, _ = _timed([str(NIELLO), "rtl", "-o", f"{folder}/out", "--plain"], cwd=ROOT, env=environment)
+            digests.append(_digest(Path(folder) / "out"))
+    _say("niello rtl, all designs, warm", seconds, "s", "at most 5")
+    _say("identical over two runs and hash seeds", digests[0] == digests[1], "", "True")
+    return {"rtl_all_s": seconds, "rtl_identical": digests[0] == digests[1]}
+
+
+def harness() -> dict[str, Any]:
+    """Cycles per second of the bulk harness with stalls, and of the cocotb bench, on one core, in one run."""
+    sys.path.insert(0, str(ROOT))
+    from flows.load import load_design
+    from flows.road import Route, results_or_error, travel
+    from flows.steps import HARNESS_LIBRARY
+    from sim.common.harness import Harness
+    from sim.common.runner import run_bench
+
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    route = Route.of(load_design(DESIGN))
+    design, needs = route.design, [route.block("harness"), route.block("bench-build")]
+    results = results_or_error(travel([route], lambda _: needs, plain=True))
+    vectors = design.block.vectors_module()
+    arrays = vectors.random_arrays(design.config, 1, 400_000)
+    beats, expected = vectors.pack(design.config, arrays), vectors.expected_beats(design.config, arrays)
+    ports = results[route.block("elaborate")][f"{design.name}.ports.json"]
+    with Harness(results[needs[0]][HARNESS_LIBRARY], ports) as bulk:
+        start = time.perf_counter()
+        result = bulk.run(beats, expected, stall_in=0.25, stall_out=0.25, seed=1)
+        bulk_hz = result.total_cycles / (time.perf_counter() - start)
+    with tempfile.TemporaryDirectory() as folder:
+        start = time.perf_counter()
+        bench = run_bench(
+            results[needs[1]].path,
+            design.top,
+            design.block.bench,
+            Path(folder),
+            seed=1,
+            config=design.config.model_dump(mode="json"),
+            ports=ports,
+        )
+        cocotb_hz = bench.cycles / (time.perf_counter() - start)
+    _say(f"bulk harness, {DESIGN}, stalls on, one core", bulk_hz / 1e6, "M cycles/s", "at least 1")
+    _say("the same over the cocotb bench", bulk_hz / cocotb_hz, "times", "at least 30")
+    return {"harness_cycles_per_s": round(bulk_hz), "cocotb_cycles_per_s": round(cocotb_hz)}
+
+
+def bitstream() -> dict[str, Any]:
+    """The bitstream of one design, built from scratch in two places."""
+    digests = []
+    for _ in range(2):
+        with tempfile.TemporaryDirectory() as folder:
+            environment = {**os.environ, "NIELLO_BUILD": f"{folder}/build"}
+            _, result = _timed([str(NIELLO), "bitstream", DESIGN, "--plain"], cwd=ROOT, env=environment)
+            path = json.loads(result.splitlines()[-1])["designs"][DESIGN]["bitstream"]
+            digests.append(hashlib.sha256(Path(path).read_bytes()).hexdigest())
+    _say("bitstream identical when rebuilt from scratch", digests[0] == digests[1], "", "True")
+    return {"bitstream_identical": digests[0] == digests[1]}
+
+
+def memory() -> dict[str, Any]:
+    """The largest resident memory of any process of the whole road, from nothing."""
+    with tempfile.TemporaryDirectory() as folder:
+        environment = {**os.environ, "NIELLO_BUILD": f"{folder}/build"}
+        _timed([str(NIELLO), "demo", "--plain"], cwd=ROOT, env=environment)
+    peak_mb = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+    _say("largest resident memory of a step", peak_mb, "MB", "at most 1000")
+    return {"peak_rss_mb": round(peak_mb)}
+
+
+def test() -> dict[str, Any]:
+    """`make test` with an empty build folder."""
+    with tempfile.TemporaryDirectory() as folder:
+        environment = {**_clean_environment(), "NIELLO_BUILD": f"{folder}/build"}
+        seconds, _ = _timed(["make", "test"], cwd=ROOT, env=environment)
+    _say("make test, empty caches", seconds, "s", "at most 360")
+    return {"make_test_s": seconds}
+
+
+BENCHES: dict[str, Callable[[], dict[str, Any]]] = {
+    "rtl": rtl,
+    "harness": harness,
+    "bitstream": bitstream,
+    "memory": memory,
+    "cold": cold,
+    "test": test,
+}
+
+
+def _clean_environment() -> dict[str, str]:
+    """This environment without what an outer make, a virtual environment or our own variables put there."""
+    dropped = ("MAKE", "MFLAGS", "VIRTUAL_ENV", "NIELLO", "PYTHON", "CCACHE", "XDG")
+    return {name: value for name, value in os.environ.items() if not name.startswith(dropped)}
+
+
+def _timed(argv: list[str], *, cwd: Path, env: dict[str, str]) -> tuple[float, str]:
+    start = time.perf_counter()
+    done = subprocess.run(argv, cwd=cwd, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False)
+    seconds = round(time.perf_counter() - start, 2)
+    if done.returncode:
+        sys.stderr.write(done.stderr[-3000:])
+        sys.exit(f"{shutil.which(argv[0]) or argv[0]} ended with {done.returncode}")
+    return seconds, done.stdout
+
+
+def _digest(folder: Path) -> str:
+    content = hashlib.sha256()
+    for path in sorted(folder.rglob("*")):
+        content.update(path.name.encode() + path.read_bytes())
+    return content.hexdigest()
+
+
+def _say(what: str, value: Any, unit: str, target: str) -> None:
+    shown = f"{value:.2f}" if isinstance(value, float) else str(value)
+    print(f"{what:45} {shown:>8} {unit:12} target: {target}", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    main()

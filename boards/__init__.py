@@ -1,0 +1,1 @@
+"""Boards, the top that carries a block, and the driver that talks to it."""

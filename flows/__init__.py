@@ -1,0 +1,1 @@
+"""What turns a config into artefacts."""

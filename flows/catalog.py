@@ -1,0 +1,104 @@
+"""The blocks that niello has: one explicit table from a block's name to its places."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from flows.paths import ROOT
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+    from amaranth.lib.wiring import Component
+
+    from hdl.common.block import BlockConfig
+    from sim.common.beats import Beats
+    from sim.common.vectors import ArraySpec
+
+
+class Vectors(Protocol):
+    """The module that stands between a block's arrays and its streams; see `sim.common.vectors`."""
+
+    INPUTS: dict[str, ArraySpec]
+    OUTPUTS: dict[str, ArraySpec]
+
+    def check(self, config: Any, arrays: dict[str, npt.NDArray[Any]]) -> None: ...
+    def model(self, config: Any, arrays: dict[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]: ...
+    def pack(self, config: Any, arrays: dict[str, npt.NDArray[Any]]) -> dict[str, Beats]: ...
+    def expected_beats(self, config: Any, arrays: dict[str, npt.NDArray[Any]]) -> dict[str, int]: ...
+    def unpack(
+        self, config: Any, arrays: dict[str, npt.NDArray[Any]], outputs: dict[str, Beats]
+    ) -> dict[str, npt.NDArray[Any]]: ...
+    def operations(self, config: Any, arrays: dict[str, npt.NDArray[Any]]) -> int: ...
+    def random_arrays(self, config: Any, seed: int, items: int) -> dict[str, npt.NDArray[Any]]: ...
+
+
+@dataclass(frozen=True)
+class Block:
+    """A generator and what belongs to it, named so that nothing is imported before it is needed.
+
+    Attributes
+    ----------
+    name : family and block, `simd.dot`
+    summary : one line for lists
+    config, component : `module:Class`
+    vectors, bench : module
+    """
+
+    name: str
+    summary: str
+    config: str
+    component: str
+    vectors: str
+    bench: str
+
+    @property
+    def family(self) -> str:
+        return self.name.split(".")[0]
+
+    def config_class(self) -> type[BlockConfig]:
+        found: type[BlockConfig] = _load(self.config)
+        return found
+
+    def build(self, config: BlockConfig) -> Component:
+        """The gateware for `config`."""
+        return _load(self.component)(config)
+
+    def vectors_module(self) -> Vectors:
+        return importlib.import_module(self.vectors)
+
+    def gateware_sources(self) -> list[Path]:
+        """Every file that the block's Verilog can depend on."""
+        return [
+            path
+            for folder in (ROOT / "hdl" / "common", ROOT / "hdl" / self.family)
+            for path in sorted(folder.rglob("*"))
+            if path.suffix in (".py", ".rdl", ".v", ".sv")
+        ]
+
+    def simulation_sources(self) -> list[Path]:
+        """Every file that the block's model, vectors and bench can depend on."""
+        folders = (ROOT / "sim" / "common", ROOT / "sim" / self.family)
+        return [path for folder in folders for path in sorted(folder.rglob("*.py"))]
+
+
+BLOCKS = {
+    block.name: block
+    for block in [
+        Block(
+            name="simd.dot",
+            summary="dot products of signed INT8 vectors, exact 32-bit sums",
+            config="hdl.simd.config:DotConfig",
+            component="hdl.simd.dot:Dot",
+            vectors="sim.simd.dot_vectors",
+            bench="sim.simd.dot_bench",
+        ),
+    ]
+}
+
+
+def _load(target: str) -> Any:
+    module, name = target.split(":")
+    return getattr(importlib.import_module(module), name)

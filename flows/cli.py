@@ -1,0 +1,240 @@
+"""The command `niello`.
+
+Every command ends with one JSON object on the last line of standard output; all else goes to standard error.
+Exit 0: done and right. 1: a failure. 2: bad input, one line on standard error.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import traceback
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from flows.errors import NielloError
+
+app = typer.Typer(
+    help="A small YAML file into verified hardware. DESIGN is a named design (`niello list`) or a YAML file.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+DesignArgument = Annotated[
+    str, typer.Argument(metavar="DESIGN", help="A named design, or a YAML file.", show_default=False)
+]
+DesignsArgument = Annotated[
+    list[str] | None, typer.Argument(metavar="[DESIGN]...", help="Named designs or YAML files; all named ones if none.")
+]
+BoardOption = Annotated[str | None, typer.Option(help="Board, as `niello boards` lists them; default: the design's.")]
+FromOption = Annotated[
+    str | None, typer.Option("--from", metavar="STAGE", help="Run this stage and all after it again, results or not.")
+]
+ToOption = Annotated[str | None, typer.Option("--to", metavar="STAGE", help="Stop after this stage.")]
+PlainOption = Annotated[bool, typer.Option("--plain", help="Plain lines instead of a live display.")]
+
+
+def emit(**result: Any) -> None:
+    """The command's result: one JSON object on a line of its own."""
+    sys.stdout.write(json.dumps(result) + "\n")
+    sys.stdout.flush()
+
+
+@app.command("list")
+def list_designs() -> None:
+    """The named designs."""
+    from flows.show import designs_table
+
+    emit(designs=designs_table())
+
+
+@app.command()
+def describe(design: DesignArgument) -> None:
+    """Ports, latency, parameters, arrays and registers of a design."""
+    from flows.load import load_design
+    from flows.show import description
+
+    emit(**description(load_design(design)))
+
+
+@app.command()
+def rtl(
+    designs: DesignsArgument = None,
+    out: Annotated[Path | None, typer.Option("-o", "--out", help="Folder to write the files into.")] = None,
+    plain: PlainOption = False,
+) -> None:
+    """Verilog, ports.json, C header and FuseSoC core of a design."""
+    from flows.commands import rtl as command
+
+    emit(**command(designs or [], out, plain))
+
+
+def _road(
+    stage: str, designs: list[str] | None, board: str | None, first: str | None, last: str | None, plain: bool
+) -> None:
+    from flows.commands import road as command
+
+    emit(**command(designs or [], board, first, last or stage, plain))
+
+
+@app.command()
+def lint(
+    designs: DesignsArgument = None, first: FromOption = None, last: ToOption = None, plain: PlainOption = False
+) -> None:
+    """Read the generated Verilog with all of Verilator's warnings on."""
+    _road("lint", designs, None, first, last, plain)
+
+
+@app.command()
+def sim(
+    designs: DesignsArgument = None, first: FromOption = None, last: ToOption = None, plain: PlainOption = False
+) -> None:
+    """Hold the Verilog to the golden model: the cocotb bench, and random vectors in bulk."""
+    _road("simulate", designs, None, first, last, plain)
+
+
+@app.command()
+def synth(
+    designs: DesignsArgument = None,
+    board: BoardOption = None,
+    first: FromOption = None,
+    last: ToOption = None,
+    plain: PlainOption = False,
+) -> None:
+    """Netlists of the block and of the board top."""
+    _road("synth", designs, board, first, last, plain)
+
+
+@app.command()
+def bitstream(
+    designs: DesignsArgument = None,
+    board: BoardOption = None,
+    first: FromOption = None,
+    last: ToOption = None,
+    plain: PlainOption = False,
+) -> None:
+    """The whole way to a bitstream: elaborate, lint, simulate, synth, pnr, pack."""
+    _road("pack", designs, board, first, last, plain)
+
+
+@app.command()
+def report(
+    designs: DesignsArgument = None,
+    board: BoardOption = None,
+    first: FromOption = None,
+    last: ToOption = None,
+    plain: PlainOption = False,
+) -> None:
+    """The whole road, with metrics.json and report.html at its end."""
+    _road("report", designs, board, first, last, plain)
+
+
+@app.command()
+def program(
+    design: DesignArgument,
+    board: BoardOption = None,
+    flash: Annotated[bool, typer.Option("--flash", help="Into the board's flash, so that it stays.")] = False,
+    plain: PlainOption = False,
+) -> None:
+    """Load a design into a board, by default until it loses power."""
+    from flows.commands import program as command
+
+    emit(**command(design, board, flash, plain))
+
+
+@app.command()
+def run(
+    design: DesignArgument,
+    inputs: Annotated[Path, typer.Argument(metavar="IN.npz", help="Input arrays; `niello describe` names them.")],
+    engine: Annotated[str, typer.Option(help="model, rtl, netlist, board-sim or board.")] = "model",
+    out: Annotated[Path | None, typer.Option("-o", "--out", metavar="OUT.npz", help="Where the outputs go.")] = None,
+    board: BoardOption = None,
+    port: Annotated[str | None, typer.Option(help="Serial port of the board, for --engine board.")] = None,
+    baud: Annotated[int | None, typer.Option(help="Symbol rate of the serial port; default: the board's.")] = None,
+    stalls: Annotated[float, typer.Option(help="Chance of a stall in a cycle, 0..0.95; rtl and netlist.")] = 0.0,
+    seed: Annotated[int, typer.Option(help="Seed of the stalls.")] = 0,
+    plain: PlainOption = False,
+) -> None:
+    """Run arrays through a design, on the engine of your choice. All engines give the same bytes."""
+    from flows.commands import run_arrays as command
+
+    emit(**command(design, inputs, engine, out, board, port, baud, stalls, seed, plain))
+
+
+@app.command()
+def demo(
+    design: Annotated[str, typer.Argument(metavar="[DESIGN]", help="A simd.dot design.")] = "dot_int8x16",
+    board: BoardOption = None,
+    plain: PlainOption = False,
+) -> None:
+    """Handwritten digits through a design on every engine, its bitstream and its report. What `make` does."""
+    from flows.demo import demo as command
+
+    emit(**command(design, board, plain))
+
+
+@app.command()
+def boards() -> None:
+    """The boards, what they have, and which named designs fit."""
+    from flows.show import boards_table
+
+    emit(boards=boards_table())
+
+
+@app.command()
+def doctor() -> None:
+    """What is installed, what is missing, and the command that mends it."""
+    from flows.doctor import examine
+
+    result = examine()
+    emit(**result)
+    if not result["ok"]:
+        raise typer.Exit(1)
+
+
+@app.command()
+def clean(
+    design: Annotated[str | None, typer.Argument(metavar="[DESIGN]", help="Only this design's results.")] = None,
+) -> None:
+    """Remove results from the build folder."""
+    from flows.commands import clean as command
+
+    emit(**command(design))
+
+
+def main() -> None:
+    """Entry point: exit codes and one-line errors."""
+    try:
+        code = app(standalone_mode=False)
+    except NielloError as error:
+        code = _failed(str(error), error.exit_code)
+    except typer.Abort:
+        code = _failed("interrupted", 1)
+    except typer.TyperException as error:
+        # What the command line itself refuses: unknown option, missing argument, wrong type.
+        text = " ".join(getattr(error, "format_message", error.__str__)().split())
+        code = _failed(text, 2, hint="--help explains") if text else 2
+    except KeyboardInterrupt:
+        from flows.tools import stop_all
+
+        stop_all()
+        code = _failed("interrupted", 1)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        code = 1
+    except Exception as error:
+        if os.environ.get("NIELLO_DEBUG"):
+            traceback.print_exc()
+        code = _failed(f"internal error: {type(error).__name__}: {error}", 1, hint="NIELLO_DEBUG=1 shows where")
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _failed(message: str, code: int, *, hint: str | None = None) -> int:
+    line = f"{message} (hint: {hint})" if hint else message
+    print(f"niello: {line}", file=sys.stderr)
+    emit(error=line, exit=code)
+    return code

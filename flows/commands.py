@@ -1,0 +1,179 @@
+"""What the verbs of the command line do; each returns the command's JSON."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.table import Table
+
+from flows import engines, run
+from flows.errors import BadInput
+from flows.load import load_design, named_designs
+from flows.paths import build_root, shown
+from flows.progress import console
+from flows.road import STAGES, Route, bitstream_path, results_or_error, travel
+from flows.schedule import Outcome
+from flows.store import disk_errors
+from hdl.common.config import did_you_mean
+
+RTL_KINDS = ("v", "ports.json", "h", "core")
+
+
+def routes_of(designs: list[str], board: str | None = None) -> list[Route]:
+    """The routes of the designs named, or of all named designs."""
+    return [Route.of(load_design(name), board) for name in designs or named_designs()]
+
+
+def rtl(designs: list[str], out: Path | None, plain: bool) -> dict[str, Any]:
+    """Writes each design's files into `out`, or leaves them in the build folder."""
+    routes = routes_of(designs)
+    outcome = travel(routes, lambda route: [route.block("elaborate")], plain=plain)
+    results = results_or_error(outcome)
+    files: dict[str, list[str]] = {}
+    for route in routes:
+        name = route.design.name
+        sources = [results[route.block("elaborate")][f"{name}.{kind}"] for kind in RTL_KINDS]
+        if out is None:
+            files[name] = [str(build_root() / name / source.name) for source in sources]
+            continue
+        with disk_errors(out):
+            try:
+                out.mkdir(parents=True, exist_ok=True)
+            except FileExistsError:
+                raise BadInput(f"{out}: a file, not a folder") from None
+            files[name] = [str(shutil.copyfile(source, out / source.name)) for source in sources]
+    for name, written in files.items():
+        print(f"{name}: {' '.join(shown(Path(path).absolute()) for path in written)}", file=sys.stderr)
+    return {"designs": files}
+
+
+def road(designs: list[str], board: str | None, first: str | None, last: str, plain: bool) -> dict[str, Any]:
+    """Takes designs along the road up to a stage."""
+    for option, stage in (("--from", first), ("--to", last)):
+        if stage is not None and stage not in STAGES:
+            raise BadInput(
+                f'{option} must be one of {", ".join(STAGES)}, not "{stage}"{did_you_mean(stage, list(STAGES))}'
+            )
+    if first is not None and list(STAGES).index(first) > list(STAGES).index(last):
+        raise BadInput(f"--from {first} lies after the last stage, {last}")
+    routes = routes_of(designs, board)
+    outcome = travel(routes, lambda route: route.upto(last), from_stage=first, plain=plain)
+    summarise(outcome)
+    results = results_or_error(outcome)
+    return {
+        "stage": last,
+        "ran": sum(not result.cached for result in results.values()),
+        "steps": len(results),
+        "designs": {route.design.name: _figures(route, outcome) for route in routes},
+    }
+
+
+def program(design: str, board: str | None, flash: bool, plain: bool) -> dict[str, Any]:
+    """Loads a design's bitstream into a board, building it first where need be."""
+    from flows.program import program as load
+
+    route = Route.of(load_design(design), board)
+    outcome = travel([route], lambda route: [route.on_board("pack")], plain=plain)
+    results_or_error(outcome)
+    bitstream = bitstream_path(route, outcome)
+    load(route.board, bitstream, flash=flash, log=build_root() / route.design.name / "program.log")
+    return {"design": design, "board": route.board.name, "bitstream": str(bitstream), "flash": flash}
+
+
+def run_arrays(
+    design_name: str,
+    inputs: Path,
+    engine: str,
+    out: Path | None,
+    board: str | None,
+    port: str | None,
+    baud: int | None,
+    stalls: float,
+    seed: int,
+    plain: bool,
+) -> dict[str, Any]:
+    """Runs the arrays of a file through an engine and writes what comes out."""
+    if engine not in engines.ENGINES:
+        known = list(engines.ENGINES)
+        raise BadInput(f'--engine must be one of {", ".join(known)}, not "{engine}"{did_you_mean(engine, known)}')
+    if not 0 <= stalls <= 0.95:
+        raise BadInput(f"--stalls must be in 0..0.95, not {stalls}")
+    route = Route.of(load_design(design_name), board)
+    arrays = engines.load_arrays(route.design, inputs)
+    if engine == "board":
+        if port is None:
+            raise BadInput("--engine board needs --port", hint=f"a {route.board.title} shows as a serial port in /dev")
+        outputs, metrics = engines.run_serial(
+            route.design, port, baud or route.board.baud, arrays, clock_hz=route.clock_hz()
+        )
+    else:
+        needed = run.needs(route, engine)
+        results = results_or_error(travel([route], lambda _: needed, plain=plain)) if needed else {}
+        outputs, metrics = run.execute(route, engine, results, arrays, stalls=stalls, seed=seed)
+    result = {"design": route.design.name, "engine": engine, "items": len(next(iter(outputs.values())))} | metrics
+    if out is not None:
+        with disk_errors(out.parent):
+            _save(out, outputs)
+        result["out"] = str(out)
+    return result
+
+
+def clean(design: str | None) -> dict[str, Any]:
+    """Removes results: a design's, or all."""
+    root = build_root()
+    folder = root if design is None else root / Path(design).stem
+    if design is not None and not folder.is_dir():
+        built = sorted(path.name for path in root.iterdir() if path.is_dir()) if root.is_dir() else []
+        raise BadInput(f'nothing is built of "{design}"{did_you_mean(design, built) if built else ""}')
+    with disk_errors(root):
+        shutil.rmtree(folder, ignore_errors=not folder.exists())
+    return {"removed": str(folder)}
+
+
+def summarise(outcome: Outcome) -> None:
+    """What each step took, what failed and where its log lies."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("step", "", "seconds", "where"):
+        table.add_column(column, justify="right" if column == "seconds" else "left", overflow="fold")
+    for identity, result in outcome.results.items():
+        state = "[dim]known[/]" if result.cached else "[green]done[/]"
+        table.add_row(identity, state, f"{result.seconds:.1f}", f"[dim]{shown(result.path)}[/]")
+    for identity, error in outcome.errors.items():
+        table.add_row(identity, "[red]FAILED[/]", "", str(error))
+    for identity in outcome.unreached:
+        table.add_row(identity, "[yellow]not reached[/]", "", "")
+    console().print(table)
+
+
+def _figures(route: Route, outcome: Outcome) -> dict[str, Any]:
+    folder = build_root() / route.design.name
+    figures: dict[str, Any] = {"board": route.board.name}
+    if route.on_board("pack") in outcome.results:
+        figures["bitstream"] = str(bitstream_path(route, outcome))
+    if route.on_board("report") in outcome.results:
+        figures |= {"metrics": str(folder / "metrics.json"), "report": str(folder / "report.html")}
+    if routed := outcome.results.get(route.on_board("pnr")):
+        figures["fmax_mhz"] = routed.metrics["fmax_mhz"]
+    if netlist := outcome.results.get(route.block(f"netlist-{route.board.family}")):
+        figures |= {name: netlist.metrics[name] for name in ("lut", "ff", "dsp", "bram")}
+    return figures
+
+
+def _save(path: Path, arrays: engines.Arrays) -> None:
+    """Writes an .npz whole or not at all, under exactly the name asked for."""
+    temporary = path.with_name(f".{path.name}.part")
+    try:
+        with open(temporary, "wb") as handle:
+            np.savez(handle, **arrays)  # type: ignore[arg-type]
+        temporary.replace(path)
+    except FileNotFoundError:
+        raise BadInput(f"{path}: no such folder") from None
+    except IsADirectoryError:
+        raise BadInput(f"{path}: a folder, not a file") from None
+    finally:
+        if temporary.exists():
+            temporary.unlink()

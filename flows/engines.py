@@ -1,0 +1,201 @@
+"""One set of vectors, many engines: numpy model, Verilated RTL, synthesised netlist, Verilated board, the board itself.
+
+Every engine takes and gives the same arrays. All but the model carry them as stream traffic.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from flows.errors import BadInput, NielloError, ToolError
+from flows.load import Design
+
+Arrays = dict[str, npt.NDArray[Any]]
+
+ENGINES = {
+    "model": "numpy golden model",
+    "rtl": "the generated Verilog, in Verilator",
+    "netlist": "the netlist that Yosys made of it, in Verilator",
+    "board-sim": "the whole board top, in Verilator, through a pseudo-terminal and the host driver",
+    "board": "a real board on a serial port, through the host driver",
+}
+
+
+@contextlib.contextmanager
+def simulation_errors() -> Iterator[None]:
+    """What a simulator, a harness or a host driver has to say, as this package's errors."""
+    from boards.host import HostError
+
+    from boards.board_sim import BoardSimError
+    from sim.common.harness import HarnessError
+    from sim.common.verilator import BuildError
+
+    try:
+        yield
+    except BuildError as error:
+        raise ToolError(error.tool, error.line, error.log) from None
+    except (BoardSimError, HarnessError, HostError) as error:
+        raise NielloError(str(error)) from None
+
+
+def load_arrays(design: Design, path: Path) -> Arrays:
+    """The arrays of an .npz file, checked against what the design's block takes.
+
+    Raises
+    ------
+    BadInput
+        Naming the file, the array, what it must be and what came.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            if not hasattr(archive, "files"):
+                raise BadInput(f"{path}: one bare array; a .npz file with named arrays is needed", hint="numpy.savez")
+            arrays = {name: archive[name] for name in archive.files}
+    except FileNotFoundError:
+        raise BadInput(f"{path}: no such file") from None
+    except (OSError, ValueError, EOFError) as error:
+        raise BadInput(f"{path}: not a readable .npz file ({' '.join(str(error).split())})") from None
+    except Exception as error:  # numpy lets zipfile's and zlib's own errors through
+        if type(error).__module__ in ("zipfile", "zlib"):
+            raise BadInput(f"{path}: not a readable .npz file ({error})") from None
+        raise
+    try:
+        design.block.vectors_module().check(design.config, arrays)
+    except ValueError as error:
+        raise BadInput(f"{path}: {error}") from None
+    return arrays
+
+
+def run_model(design: Design, arrays: Arrays) -> tuple[Arrays, dict[str, Any]]:
+    """Through the golden model. It has no clock, so no cycles."""
+    start = time.perf_counter()
+    outputs = design.block.vectors_module().model(design.config, arrays)
+    return outputs, {"cycles": None, "operations_per_cycle": None, "seconds": round(time.perf_counter() - start, 4)}
+
+
+def run_library(
+    design: Design, library: Path, ports: dict[str, Any], arrays: Arrays, *, stalls: float = 0.0, seed: int = 0
+) -> tuple[Arrays, dict[str, Any]]:
+    """Through a Verilated library: `cycles` from the first beat taken to the last given, both included."""
+    from sim.common.harness import Harness
+
+    vectors = design.block.vectors_module()
+    start = time.perf_counter()
+    with simulation_errors(), Harness(library, ports) as harness:
+        result = harness.run(
+            vectors.pack(design.config, arrays),
+            vectors.expected_beats(design.config, arrays),
+            stall_in=stalls,
+            stall_out=stalls,
+            seed=seed,
+        )
+    return vectors.unpack(design.config, arrays, result.outputs), _metrics(design, arrays, result.cycles, start)
+
+
+def run_serial(
+    design: Design, port: str, baud: int, arrays: Arrays, *, clock_hz: int, progress: Any = None
+) -> tuple[Arrays, dict[str, Any]]:
+    """Through the host driver on a serial port, real or pseudo.
+
+    `cycles` are those in which the block had work in flight, as its own counter says; the line's time is not in them.
+    """
+    from boards.host import Host
+
+    vectors = design.block.vectors_module()
+    registers = design.config.registers
+    start = time.perf_counter()
+    with simulation_errors(), Host.open(port, baud) as host:
+        host.expect_identity(identity(design))
+        host.write(registers["control"].offset_bytes, [registers["control"]["clear_counters"].mask])
+        beats = host.run_streams(
+            vectors.pack(design.config, arrays), vectors.expected_beats(design.config, arrays), progress=progress
+        )
+        cycles = host.read(registers["cycles"].offset_bytes, 1)[0]
+    metrics = _metrics(design, arrays, cycles, start)
+    return vectors.unpack(design.config, arrays, beats), metrics | {"clock_hz": clock_hz}
+
+
+def identity(design: Design) -> bytes:
+    """The 8 bytes by which the host knows that a board runs this very design."""
+    return bytes.fromhex(design.config_sha256)[:8]
+
+
+def check_against_model(
+    design: Design, library: Path, ports: dict[str, Any], out: Path, seed: int, items: int, stalls: float
+) -> dict[str, Any]:
+    """Random vectors through a Verilated library, with stalls, held to the golden model. Leaves a mismatch in `out`.
+
+    Raises
+    ------
+    NielloError
+        Naming the first wrong element.
+    """
+    vectors = design.block.vectors_module()
+    arrays = vectors.random_arrays(design.config, seed, items)
+    outputs, metrics = run_library(design, library, ports, arrays, stalls=stalls, seed=seed)
+    compare(design, outputs, vectors.model(design.config, arrays), arrays, out)
+    return {"vectors": items, "vector_cycles": metrics["cycles"]}
+
+
+def compare(design: Design, got: Arrays, expected: Arrays, inputs: Arrays, out: Path) -> None:
+    """Nothing, where the arrays are equal bit for bit; else an error that names the first difference."""
+    for name, right in expected.items():
+        if not np.array_equal(got[name], right):
+            place = tuple(int(index) for index in np.argwhere(got[name] != right)[0])
+            case = out / "mismatch.npz"
+            np.savez(case, **(inputs | {f"{name}_model": right, f"{name}_got": got[name]}))  # type: ignore[arg-type]
+            wrong = int((got[name] != right).sum())
+            raise ToolError(
+                design.name,
+                f"{wrong} of {right.size} elements of {name} differ from the golden model, the first at {place}: "
+                f"{got[name][place]}, not {right[place]}",
+                case,
+            )
+
+
+def measure(design: Design, library: Path, ports: dict[str, Any]) -> dict[str, Any]:
+    """Latency of one item, and operations per cycle over many, without stalls."""
+    from sim.common.harness import Harness
+
+    vectors = design.block.vectors_module()
+    arrays = vectors.random_arrays(design.config, 0, 1000)
+    _, metrics = run_library(design, library, ports, arrays)
+    single = vectors.random_arrays(design.config, 0, 1)
+    with simulation_errors(), Harness(library, ports) as harness:
+        result = harness.run(
+            vectors.pack(design.config, single),
+            vectors.expected_beats(design.config, single),
+            stall_in=0.0,
+            stall_out=0.0,
+            timestamps=True,
+        )
+    last_in = max(int(stamps[-1]) for role, stamps in result.stamps.items() if role not in result.outputs)
+    first_out = min(int(stamps[0]) for role, stamps in result.stamps.items() if role in result.outputs)
+    promised = design.config.latency_cycles
+    if first_out - last_in != promised:
+        raise NielloError(f"{design.name}: the latency is {first_out - last_in} cycles, its config promises {promised}")
+    return {"latency_cycles": first_out - last_in, "operations_per_cycle": metrics["operations_per_cycle"]}
+
+
+def _metrics(design: Design, arrays: Arrays, cycles: int, start: float) -> dict[str, Any]:
+    operations = design.block.vectors_module().operations(design.config, arrays)
+    return {
+        "cycles": cycles,
+        "operations": operations,
+        "operations_per_cycle": round(operations / cycles, 3) if cycles else None,
+        "seconds": round(time.perf_counter() - start, 3),
+    }
+
+
+def read_ports(path: Path) -> dict[str, Any]:
+    """A `ports.json`."""
+    ports: dict[str, Any] = json.loads(path.read_text())
+    return ports

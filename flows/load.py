@@ -1,0 +1,172 @@
+"""From a YAML file to a checked design. Everything that can be wrong with the file is said here, in one line."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import Field
+
+from flows.catalog import BLOCKS, Block
+from flows.errors import BadInput
+from flows.paths import ROOT, shown
+from hdl.common.block import BlockConfig
+from hdl.common.config import Config, ConfigError, describe_value, did_you_mean
+
+NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
+
+
+class Target(Config):
+    """Where the design is built for."""
+
+    board: str | None = None
+    """Board name, as `niello boards` lists them."""
+
+    clock_mhz: float | None = Field(default=None, gt=0, le=400)
+    """Clock of the block, MHz; the board's oscillator when absent."""
+
+
+class Budgets(Config):
+    """Limits on the block's own figures; exceeding one fails the run."""
+
+    lut: int | None = Field(default=None, ge=0)
+    """Look-up tables of the block's netlist, at most."""
+
+    ff: int | None = Field(default=None, ge=0)
+    """Flip-flops of the block's netlist, at most."""
+
+    dsp: int | None = Field(default=None, ge=0)
+    """DSP blocks of the block's netlist, at most."""
+
+    bram: int | None = Field(default=None, ge=0)
+    """Block memories of the block's netlist, at most."""
+
+    fmax_mhz: float | None = Field(default=None, gt=0)
+    """Routed clock of the board's bitstream, MHz, at least."""
+
+
+@dataclass(frozen=True)
+class Design:
+    """A checked design: its name is the file's stem."""
+
+    name: str
+    path: Path
+    block: Block
+    config: BlockConfig
+    target: Target
+    budgets: Budgets
+
+    @property
+    def top(self) -> str:
+        """Name of the Verilog module."""
+        return f"niello_{self.name}"
+
+    @functools.cached_property
+    def config_sha256(self) -> str:
+        """Identity of what is built: block and all parameters, defaults included."""
+        content = {"block": self.block.name, "params": self.config.model_dump(mode="json")}
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def named_designs() -> dict[str, Path]:
+    """Every design in `hdl/<family>/configs/`, by name."""
+    return {path.stem: path for path in sorted((ROOT / "hdl").glob("*/configs/*.yml"), key=lambda path: path.stem)}
+
+
+def load_design(name_or_path: str) -> Design:
+    """The design of that name, or in that YAML file.
+
+    Raises
+    ------
+    BadInput
+        One line: file, field, allowed range, what came, nearest valid name.
+    """
+    known = named_designs()
+    if name_or_path in known:
+        return _load_file(known[name_or_path])
+    path = Path(name_or_path)
+    if path.suffix in (".yml", ".yaml") or "/" in name_or_path or path.is_file():
+        return _load_file(path)
+    raise BadInput(f'no design "{name_or_path}"{did_you_mean(name_or_path, list(known))}')
+
+
+def _load_file(path: Path) -> Design:
+    document = _read_map(path)
+    try:
+        return _design(path, document)
+    except ConfigError as error:
+        raise BadInput(f"{shown(path)}: {error}") from None
+
+
+def _design(path: Path, document: dict[Any, Any]) -> Design:
+    if not NAME.fullmatch(path.stem):
+        raise ConfigError(
+            f"the file's name is the design's: it must be 1 to 63 of a-z, 0-9, _, a letter first, not {path.stem!r}"
+        )
+    fields = ["block", "params", "target", "budgets"]
+    for key in document:
+        if key not in fields:
+            raise ConfigError(f"{key} is not a field{did_you_mean(str(key), fields)}")
+    if "block" not in document:
+        raise ConfigError(f"block is missing; it must be one of {', '.join(BLOCKS)}")
+    block = document["block"]
+    if not isinstance(block, str) or block not in BLOCKS:
+        near = did_you_mean(block, list(BLOCKS)) if isinstance(block, str) else ""
+        raise ConfigError(f"block must be one of {', '.join(BLOCKS)}, not {describe_value(block)}{near}")
+    return Design(
+        name=path.stem,
+        path=path,
+        block=BLOCKS[block],
+        config=BLOCKS[block].config_class().parse(document.get("params", {}), at="params"),
+        target=Target.parse(document.get("target", {}), at="target"),
+        budgets=Budgets.parse(document.get("budgets", {}), at="budgets"),
+    )
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """PyYAML keeps the last of two equal keys without a word; a design with two `lanes` is a mistake."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if isinstance(key, list | dict):
+                raise yaml.MarkedYAMLError(problem="a key must be a name", problem_mark=key_node.start_mark)
+            if key in seen:
+                raise yaml.MarkedYAMLError(problem=f"{key} stands twice", problem_mark=key_node.start_mark)
+            seen.add(key)
+        mapping: dict[Any, Any] = super().construct_mapping(node, deep)
+        return mapping
+
+
+def _read_map(path: Path) -> dict[Any, Any]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise BadInput(f"{shown(path)}: no such file", hint="`niello list` shows the named designs") from None
+    except IsADirectoryError:
+        raise BadInput(f"{shown(path)}: a folder, not a YAML file") from None
+    except UnicodeDecodeError as error:
+        raise BadInput(f"{shown(path)}: not UTF-8 text (byte {error.start})") from None
+    except OSError as error:
+        raise BadInput(f"{shown(path)}: {error.strerror}") from None
+    try:
+        document = yaml.load(text, _StrictLoader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        place = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
+        hint = "YAML takes spaces for indentation, not tabs" if "\\t" in str(error.problem) else None
+        raise BadInput(f"{shown(path)}{place}: {error.problem}", hint=hint) from None
+    except yaml.YAMLError as error:
+        raise BadInput(f"{shown(path)}: {' '.join(str(error).split())}") from None
+    if document is None:
+        raise BadInput(f"{shown(path)}: the file is empty; a design has at least `block:` and `params:`")
+    if not isinstance(document, dict):
+        raise BadInput(f"{shown(path)}: a design must be a map with block and params, not {describe_value(document)}")
+    return document

@@ -1,0 +1,44 @@
+"""Arrays through an engine that a route has made: what the engine needs of the road, and the run itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from flows import engines
+from flows.road import Route
+from flows.steps import HARNESS_LIBRARY
+from flows.store import Result
+
+
+def needs(route: Route, engine: str) -> list[str]:
+    """The tasks of the road whose results an engine runs on; the first holds its library."""
+    return {
+        "model": [],
+        "rtl": [route.block("harness"), route.block("elaborate")],
+        "netlist": [route.block(f"netlist-harness-{route.board.family}"), route.block("elaborate")],
+        "board-sim": [route.on_board("board-sim")],
+    }[engine]
+
+
+def execute(
+    route: Route,
+    engine: str,
+    results: Mapping[str, Result],
+    arrays: engines.Arrays,
+    *,
+    stalls: float = 0.0,
+    seed: int = 0,
+) -> tuple[engines.Arrays, dict[str, Any]]:
+    """Outputs and metrics of one engine; `results` are those of `needs`."""
+    design, board = route.design, route.board
+    if engine == "model":
+        return engines.run_model(design, arrays)
+    library = results[needs(route, engine)[0]][HARNESS_LIBRARY]
+    if engine == "board-sim":
+        from boards.board_sim import BoardSim
+
+        with engines.simulation_errors(), BoardSim(library, clock_hz=route.clock_hz(), baud=board.baud) as port:
+            return engines.run_serial(design, port, board.baud, arrays, clock_hz=route.clock_hz())
+    ports = engines.read_ports(results[route.block("elaborate")][f"{design.name}.ports.json"])
+    return engines.run_library(design, library, ports, arrays, stalls=stalls, seed=seed)

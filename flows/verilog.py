@@ -1,0 +1,125 @@
+"""From a design to the files that others build on: Verilog, ports, register header, FuseSoC core."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from flows.identifiers import plain_identifiers
+from flows.tools import environment
+
+if TYPE_CHECKING:
+    from amaranth.lib.wiring import Component
+
+    from flows.load import Design
+
+VERSION = "0.1.0"
+
+
+def emit(component: Component, top: str, *, header: str = "") -> str:
+    """Verilog of `component` as module `top`, its streams and buses under the names of `hdl.common.edge`.
+
+    Every submodule's name starts with `top` and `__`, so that two designs live in one project.
+    The text depends on nothing but the component: not on the machine, the folder or the hash seed.
+    """
+    from amaranth.back import verilog
+    from amaranth.hdl import Module, Signal
+
+    from hdl.common.edge import ports
+
+    module = Module()
+    module.submodules.core = component
+    edge = {}
+    for port in ports(component):
+        # A signal of its own, because a stream's payload is one signal and its data and last are two ports.
+        signal = Signal(port.width, name=port.name)
+        module.d.comb += port.value.eq(signal) if port.direction == "input" else signal.eq(port.value)
+        edge[port.name] = (signal, None)
+    os.environ.update(environment())  # Amaranth finds its Yosys by environment variables alone
+    text: str = verilog.convert(module, name=top, ports=edge, emit_src=False, strip_internal_attrs=True)
+    text = plain_identifiers(text, top)
+    body = text.split("\n", 1)[1].lstrip(
+        "\n"
+    )  # the first line names the version of Yosys; the header says what matters
+    return header + body
+
+
+def port_table(component: Component) -> list[dict[str, Any]]:
+    """The module's ports, clock and reset first, as `ports.json` lists them."""
+    from hdl.common.edge import ports
+
+    table: list[dict[str, Any]] = [
+        {"name": "clk", "direction": "input", "width": 1, "interface": "clock", "role": "clk"},
+        {"name": "rst", "direction": "input", "width": 1, "interface": "reset", "role": "rst"},
+    ]
+    for port in ports(component):
+        table.append(
+            {
+                "name": port.name,
+                "direction": port.direction,
+                "width": port.width,
+                "interface": port.interface,
+                "role": port.role,
+            }
+        )
+    return table
+
+
+def write_rtl(design: Design, out_dir: Path) -> dict[str, Path]:
+    """Writes `NAME.v`, `NAME.ports.json`, `NAME.h` and `NAME.core` of a design into `out_dir`; says which.
+
+    `latency_cycles` in `ports.json` is from the handshake of an item's last input beat to its first output beat.
+    """
+    from flows.register_docs import c_header
+
+    component = design.block.build(design.config)
+    table = port_table(component)
+    files = {kind: out_dir / f"{design.name}.{kind}" for kind in ("v", "ports.json", "h", "core")}
+    files["v"].write_text(emit(component, design.top, header=_header(design, table)))
+    ports_json = {
+        "top": design.top,
+        "clock": "clk",
+        "reset": "rst",
+        "latency_cycles": design.config.latency_cycles,
+        "config_sha256": design.config_sha256,
+        "ports": table,
+    }
+    files["ports.json"].write_text(json.dumps(ports_json, indent=1) + "\n")
+    rdl, parameters = design.config.register_source
+    c_header(rdl, parameters, files["h"])
+    files["core"].write_text(_core(design))
+    return files
+
+
+def _header(design: Design, table: list[dict[str, Any]]) -> str:
+    params = ", ".join(f"{name} = {value}" for name, value in design.config.model_dump().items())
+    lines = [
+        f"niello {VERSION}: {design.block.name}, {design.block.summary}",
+        f"config {params}",
+        f"sha256 {design.config_sha256}",
+        "clock clk, rising edge; reset rst, synchronous, active high",
+        *(
+            f"{port['direction']:6} {port['name']} [{port['width']}] {port['interface']}"
+            for port in table
+            if port["interface"] not in ("clock", "reset")
+        ),
+        "Generated: change the config, not this file.",
+    ]
+    return "".join(f"// {line}\n" for line in lines)
+
+
+def _core(design: Design) -> str:
+    core = {
+        "name": f"::{design.top}:{VERSION}",
+        "description": f"{design.block.name}: {design.block.summary}",
+        "filesets": {
+            "rtl": {"files": [{f"{design.name}.v": {"file_type": "verilogSource"}}]},
+            "headers": {"files": [{f"{design.name}.h": {"file_type": "user"}}]},
+        },
+        "targets": {"default": {"filesets": ["rtl", "headers"], "toplevel": design.top}},
+    }
+    return f"CAPI=2:\n{yaml.safe_dump(core, sort_keys=False)}"

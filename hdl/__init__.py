@@ -1,0 +1,1 @@
+"""Gateware: generators of blocks, and what they share."""

@@ -1,0 +1,1 @@
+"""Multi-precision SIMD MAC engines."""

@@ -1,0 +1,1 @@
+"""Golden models, benches and the harness that hold the gateware to them."""

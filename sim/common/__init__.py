@@ -1,0 +1,1 @@
+"""What several families' models and benches use."""

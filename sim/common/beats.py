@@ -1,0 +1,33 @@
+"""Stream traffic as arrays: what every engine takes and gives, whatever is behind it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+
+@dataclass(frozen=True)
+class Beats:
+    """The beats of one stream, in order.
+
+    Attributes
+    ----------
+    data : uint8, (beats, bytes)
+        TDATA, least significant byte first; element 0 of a vector is in the least significant bits.
+    last : bool, (beats,) or None
+        TLAST; None for a stream without packets.
+    """
+
+    data: npt.NDArray[np.uint8]
+    last: npt.NDArray[np.bool_] | None = None
+
+    def __post_init__(self) -> None:
+        if self.data.dtype != np.uint8 or self.data.ndim != 2:
+            raise ValueError(f"beats must be uint8 (beats, bytes), not {self.data.dtype} {self.data.shape}")
+        if self.last is not None and self.last.shape != (len(self.data),):
+            raise ValueError(f"last must be ({len(self.data)},), not {self.last.shape}")
+
+    def __len__(self) -> int:
+        return len(self.data)

@@ -1,0 +1,126 @@
+"""Everything that can be wrong with a design's file, by whole message."""
+
+import pytest
+
+from flows.errors import BadInput
+from flows.load import load_design, named_designs
+
+GOOD = "block: simd.dot\nparams:\n  lanes: 8\n"
+
+
+def refusal(tmp_path, text, name="mine.yml"):
+    path = tmp_path / name
+    if isinstance(text, bytes):
+        path.write_bytes(text)
+    else:
+        path.write_text(text)
+    with pytest.raises(BadInput) as caught:
+        load_design(str(path))
+    message = str(caught.value)
+    assert "\n" not in message
+    return message.replace(str(path), "FILE")
+
+
+def test_load_reads_a_file_by_path(tmp_path):
+    path = tmp_path / "mine.yml"
+    path.write_text(GOOD + "target: {board: icebreaker, clock_mhz: 12}\nbudgets: {lut: 500, fmax_mhz: 20.5}\n")
+    design = load_design(str(path))
+    assert (design.name, design.top, design.block.name) == ("mine", "niello_mine", "simd.dot")
+    assert design.config.lanes == 8
+    assert (design.target.board, design.target.clock_mhz) == ("icebreaker", 12)
+    assert (design.budgets.lut, design.budgets.fmax_mhz, design.budgets.dsp) == (500, 20.5, None)
+
+
+def test_load_knows_the_named_designs():
+    assert {"dot_int8x4", "dot_int8x16", "dot_int8x32"} <= set(named_designs())
+    for name in named_designs():
+        assert load_design(name).name == name
+
+
+def test_load_identity_depends_on_the_parameters_alone(tmp_path):
+    identities = {}
+    for name, text in {
+        "one": GOOD,
+        "two": "# a comment\nparams: {lanes: 8}\nblock: simd.dot\nbudgets: {lut: 3}\n",
+        "three": GOOD.replace("8", "9"),
+    }.items():
+        path = tmp_path / f"{name}.yml"
+        path.write_text(text)
+        identities[name] = load_design(str(path)).config_sha256
+    assert identities["one"] == identities["two"] != identities["three"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "FILE: the file is empty; a design has at least `block:` and `params:`"),
+        ("# nothing\n", "FILE: the file is empty; a design has at least `block:` and `params:`"),
+        ("- a\n- b\n", "FILE: a design must be a map with block and params, not ['a', 'b'] (a list)"),
+        ("hello\n", "FILE: a design must be a map with block and params, not 'hello' (a string)"),
+        (
+            "block: simd.dot\nparams:\n\tlanes: 8\n",
+            "FILE:3:1: found character '\\t' that cannot start any token "
+            "(hint: YAML takes spaces for indentation, not tabs)",
+        ),
+        ("block: [\n", "FILE:2:1: expected the node content, but found '<stream end>'"),
+        (GOOD + "block: simd.dot\n", "FILE:4:1: block stands twice"),
+        (b"block: \xff\n", "FILE: not UTF-8 text (byte 7)"),
+        ("block: simd.dot\n? [1]\n: 2\n", "FILE:2:3: a key must be a name"),
+        ("params: {lanes: 8}\n", "FILE: block is missing; it must be one of simd.dot"),
+        (
+            "block: simd.dto\n",
+            "FILE: block must be one of simd.dot, not 'simd.dto' (a string); did you mean \"simd.dot\"?",
+        ),
+        ("block: [simd.dot]\n", "FILE: block must be one of simd.dot, not ['simd.dot'] (a list)"),
+        ("block: simd.dot\n", "FILE: params.lanes is missing; it must be a whole number in 2..64"),
+        ("block: simd.dot\nparams: [8]\n", "FILE: params must be a map of field: value, not [8] (a list)"),
+        ("block: simd.dot\nparams:\n", "FILE: params must be a map of field: value, not nothing"),
+        (GOOD + "  lane: 8\n", 'FILE: params.lane is not a field; did you mean "lanes"?'),
+        (GOOD + "parms: {}\n", 'FILE: parms is not a field; did you mean "params"?'),
+        (GOOD.replace("8", "65"), "FILE: params.lanes must be a whole number in 2..64, not 65"),
+        (GOOD.replace("8", "1"), "FILE: params.lanes must be a whole number in 2..64, not 1"),
+        (GOOD.replace("8", "8.0"), "FILE: params.lanes must be a whole number in 2..64, not 8.0"),
+        (GOOD.replace("8", "'8'"), "FILE: params.lanes must be a whole number in 2..64, not '8' (a string)"),
+        (GOOD.replace("8", "yes"), "FILE: params.lanes must be a whole number in 2..64, not True (a boolean)"),
+        (GOOD.replace("8", "[8]"), "FILE: params.lanes must be a whole number in 2..64, not [8] (a list)"),
+        (
+            GOOD + "  tree_levels_per_stage: 4\n",
+            "FILE: params.tree_levels_per_stage must be one of 1, 2, 3, not 4",
+        ),
+        (GOOD + "target: {bord: x}\n", 'FILE: target.bord is not a field; did you mean "board"?'),
+        (GOOD + "target: {board: 3}\n", "FILE: target.board must be a string, not 3"),
+        (GOOD + "target: {clock_mhz: 0}\n", "FILE: target.clock_mhz must be a number above 0 and at most 400, not 0"),
+        (GOOD + "target: icebreaker\n", "FILE: target must be a map of field: value, not 'icebreaker' (a string)"),
+        (GOOD + "budgets: {lut: -1}\n", "FILE: budgets.lut must be a whole number at least 0, not -1"),
+        (GOOD + "budgets: {fmax: 1}\n", 'FILE: budgets.fmax is not a field; did you mean "fmax_mhz"?'),
+    ],
+)
+def test_load_refuses_a_bad_file_in_one_line(tmp_path, text, message):
+    assert refusal(tmp_path, text) == message
+
+
+def test_load_refuses_a_bad_file_name(tmp_path):
+    assert refusal(tmp_path, GOOD, "My-Design.yml") == (
+        "FILE: the file's name is the design's: it must be 1 to 63 of a-z, 0-9, _, a letter first, not 'My-Design'"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("dot_int8x61", 'no design "dot_int8x61"; did you mean "dot_int8x16"?'),
+        ("zzz", 'no design "zzz"; known: dot_int8x16, dot_int8x32, dot_int8x4'),
+        ("none/such.yml", "none/such.yml: no such file (hint: `niello list` shows the named designs)"),
+    ],
+)
+def test_load_refuses_an_unknown_design(name, message):
+    with pytest.raises(BadInput) as caught:
+        load_design(name)
+    assert str(caught.value) == message
+
+
+def test_load_refuses_a_folder(tmp_path):
+    (tmp_path / "folder.yml").mkdir()
+    with pytest.raises(BadInput) as caught:
+        load_design(str(tmp_path / "folder.yml"))
+    assert str(caught.value) == f"{tmp_path}/folder.yml: a folder, not a YAML file"
