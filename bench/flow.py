@@ -2,8 +2,8 @@
 
     .venv/bin/python bench/flow.py [NAME ...]        all of them, or: cold rtl harness bitstream memory test
 
-Prints a line a figure, with its target, and one JSON object at the end. Times are wall seconds of this machine; the harness
-is also given as a ratio to the cocotb bench in the same run, which says more on a noisy machine.
+Prints a line a figure, with its target, and one JSON object at the end. Times are wall seconds of this machine; the
+harness is also given as a ratio to the cocotb bench in the same run, which says more on a noisy machine.
 """
 
 from __future__ import annotations
@@ -155,7 +155,9 @@ def _clean_environment() -> dict[str, str]:
 
 def _timed(argv: list[str], *, cwd: Path, env: dict[str, str]) -> tuple[float, str]:
     start = time.perf_counter()
-    done = subprocess.run(argv, cwd=cwd, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False)
+    done = subprocess.run(
+        argv, cwd=cwd, env=env, capture_output=True, text=True, check=False
+    )
     seconds = round(time.perf_counter() - start, 2)
     if done.returncode:
         sys.stderr.write(done.stderr[-3000:])

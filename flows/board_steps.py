@@ -10,7 +10,7 @@ from boards.platform_top import actual_clock_hz
 from flows.engines import identity, simulation_errors
 from flows.errors import BadInput
 from flows.load import Design
-from flows.paths import ROOT
+from flows.paths import ROOT, shown
 from flows.steps import HARNESS_LIBRARY, ccache_dir, compiler, versions
 from flows.store import Result, Step, digest_files
 from hdl.common.config import ConfigError
@@ -37,7 +37,7 @@ def clock_hz_of(design: Design, board: Board) -> int:
     try:
         return actual_clock_hz(board, wanted * 1e6)
     except ConfigError as error:
-        raise BadInput(f"{design.path}: target.clock_mhz: {error}") from None
+        raise BadInput(f"{shown(design.path)}: target.clock_mhz: {error}") from None
 
 
 def assemble(design: Design, board: Board) -> Step:

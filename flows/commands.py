@@ -104,16 +104,11 @@ def run_arrays(
         raise BadInput(f"--stalls must be in 0..0.95, not {stalls}")
     route = Route.of(load_design(design_name), board)
     arrays = engines.load_arrays(route.design, inputs)
-    if engine == "board":
-        if port is None:
-            raise BadInput("--engine board needs --port", hint=f"a {route.board.title} shows as a serial port in /dev")
-        outputs, metrics = engines.run_serial(
-            route.design, port, baud or route.board.baud, arrays, clock_hz=route.clock_hz()
-        )
-    else:
-        needed = run.needs(route, engine)
-        results = results_or_error(travel([route], lambda _: needed, plain=plain)) if needed else {}
-        outputs, metrics = run.execute(route, engine, results, arrays, stalls=stalls, seed=seed)
+    needed = run.needs(route, engine)
+    if engine == "board" and port is None:
+        raise BadInput("--engine board needs --port", hint=f"a {route.board.title} shows as a serial port in /dev")
+    results = results_or_error(travel([route], lambda _: needed, plain=plain)) if needed else {}
+    outputs, metrics = run.execute(route, engine, results, arrays, port=port or "", baud=baud, stalls=stalls, seed=seed)
     result = {"design": route.design.name, "engine": engine, "items": len(next(iter(outputs.values())))} | metrics
     if out is not None:
         with disk_errors(out.parent):

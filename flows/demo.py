@@ -121,7 +121,7 @@ def _show(route: Route, rows: list[dict[str, Any]], identical: bool, bitstream: 
             str(row["samples"]),
             f"{row['accuracy']:.2%}",
             "–" if row["cycles"] is None else f"{row['cycles']:,}",
-            "–" if row["operations_per_cycle"] is None else f"{row['operations_per_cycle']:.2f}",
+            "–" if row["operations_per_cycle"] is None else f"{row['operations_per_cycle']:.3g}",
             f"{row['seconds']:.2f}",
             f"[dim]{engines.ENGINES[row['engine']]}[/]",
         )

@@ -23,18 +23,17 @@ Arrays = dict[str, npt.NDArray[Any]]
 ENGINES = {
     "model": "numpy golden model",
     "rtl": "the generated Verilog, in Verilator",
-    "netlist": "the netlist that Yosys made of it, in Verilator",
-    "board-sim": "the whole board top, in Verilator, through a pseudo-terminal and the host driver",
-    "board": "a real board on a serial port, through the host driver",
+    "netlist": "what Yosys made of it, in Verilator",
+    "board-sim": "the board top in Verilator, host driver, serial line at its pace",
+    "board": "a real board, host driver, serial line at its pace",
 }
 
 
 @contextlib.contextmanager
 def simulation_errors() -> Iterator[None]:
     """What a simulator, a harness or a host driver has to say, as this package's errors."""
-    from boards.host import HostError
-
     from boards.board_sim import BoardSimError
+    from boards.host import HostError
     from sim.common.harness import HarnessError
     from sim.common.verilator import BuildError
 
@@ -55,9 +54,10 @@ def load_arrays(design: Design, path: Path) -> Arrays:
         Naming the file, the array, what it must be and what came.
     """
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            if not hasattr(archive, "files"):
-                raise BadInput(f"{path}: one bare array; a .npz file with named arrays is needed", hint="numpy.savez")
+        archive = np.load(path, allow_pickle=False)
+        if not isinstance(archive, np.lib.npyio.NpzFile):
+            raise BadInput(f"{path}: one bare array; a .npz file with named arrays is needed", hint="numpy.savez")
+        with archive:
             arrays = {name: archive[name] for name in archive.files}
     except FileNotFoundError:
         raise BadInput(f"{path}: no such file") from None
@@ -101,7 +101,7 @@ def run_library(
 
 
 def run_serial(
-    design: Design, port: str, baud: int, arrays: Arrays, *, clock_hz: int, progress: Any = None
+    design: Design, port: str, baud: int, ports: dict[str, Any], arrays: Arrays, *, clock_hz: int
 ) -> tuple[Arrays, dict[str, Any]]:
     """Through the host driver on a serial port, real or pseudo.
 
@@ -116,7 +116,7 @@ def run_serial(
         host.expect_identity(identity(design))
         host.write(registers["control"].offset_bytes, [registers["control"]["clear_counters"].mask])
         beats = host.run_streams(
-            vectors.pack(design.config, arrays), vectors.expected_beats(design.config, arrays), progress=progress
+            vectors.pack(design.config, arrays), vectors.expected_beats(design.config, arrays), ports["ports"]
         )
         cycles = host.read(registers["cycles"].offset_bytes, 1)[0]
     metrics = _metrics(design, arrays, cycles, start)

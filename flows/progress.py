@@ -15,7 +15,6 @@ from flows.errors import NielloError
 from flows.schedule import Task
 from flows.store import Result
 
-
 PIPE_COLUMNS = 140
 """Width of tables where there is no terminal to ask."""
 

@@ -12,7 +12,7 @@ from boards.catalog import BOARDS, Board, get_board
 from flows import board_steps, report, steps
 from flows.errors import BadInput, NielloError
 from flows.load import Design
-from flows.paths import build_root
+from flows.paths import build_root, shown
 from flows.preflight import check as preflight
 from flows.preflight import needs_of
 from flows.progress import progress_for
@@ -46,8 +46,8 @@ class Route:
         try:
             board = get_board(board_name or design.target.board or DEFAULT_BOARD)
         except ConfigError as error:
-            where = "" if board_name else f"{design.path}: target."
-            raise BadInput(f"{where}board: {error}") from None
+            field = "--board" if board_name else f"{shown(design.path)}: target.board"
+            raise BadInput(f"{field}: {error}") from None
         return cls(design, board)
 
     def block(self, name: str) -> str:

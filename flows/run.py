@@ -17,7 +17,8 @@ def needs(route: Route, engine: str) -> list[str]:
         "model": [],
         "rtl": [route.block("harness"), route.block("elaborate")],
         "netlist": [route.block(f"netlist-harness-{route.board.family}"), route.block("elaborate")],
-        "board-sim": [route.on_board("board-sim")],
+        "board-sim": [route.on_board("board-sim"), route.block("elaborate")],
+        "board": [route.block("elaborate")],
     }[engine]
 
 
@@ -27,18 +28,23 @@ def execute(
     results: Mapping[str, Result],
     arrays: engines.Arrays,
     *,
+    port: str = "",
+    baud: int | None = None,
     stalls: float = 0.0,
     seed: int = 0,
 ) -> tuple[engines.Arrays, dict[str, Any]]:
-    """Outputs and metrics of one engine; `results` are those of `needs`."""
+    """Outputs and metrics of one engine; `results` are those of `needs`. `port` and `baud`: of a real board."""
     design, board = route.design, route.board
     if engine == "model":
         return engines.run_model(design, arrays)
+    ports = engines.read_ports(results[route.block("elaborate")][f"{design.name}.ports.json"])
+    clock_hz = route.clock_hz()
+    if engine == "board":
+        return engines.run_serial(design, port, baud or board.baud, ports, arrays, clock_hz=clock_hz)
     library = results[needs(route, engine)[0]][HARNESS_LIBRARY]
     if engine == "board-sim":
         from boards.board_sim import BoardSim
 
-        with engines.simulation_errors(), BoardSim(library, clock_hz=route.clock_hz(), baud=board.baud) as port:
-            return engines.run_serial(design, port, board.baud, arrays, clock_hz=route.clock_hz())
-    ports = engines.read_ports(results[route.block("elaborate")][f"{design.name}.ports.json"])
+        with engines.simulation_errors(), BoardSim(library, clock_hz=clock_hz, baud=board.baud) as terminal:
+            return engines.run_serial(design, terminal, board.baud, ports, arrays, clock_hz=clock_hz)
     return engines.run_library(design, library, ports, arrays, stalls=stalls, seed=seed)

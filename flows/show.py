@@ -146,6 +146,7 @@ def _table(*columns: str) -> Table:
     names = ("design", "block", "board", "port", "register", "parameter", "array")
     numbers = ("bits", "LUT", "FF", "BRAM", "DSP", "clock MHz", "offset", "reset")
     for column in columns:
-        justify = "right" if column in numbers else "left"
-        table.add_column(column, justify=justify, overflow="fold", no_wrap=column in names)
+        table.add_column(
+            column, justify="right" if column in numbers else "left", overflow="fold", no_wrap=column in names
+        )
     return table

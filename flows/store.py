@@ -101,12 +101,21 @@ class Store:
             return found
         with disk_errors(self.root):
             place.parent.mkdir(parents=True, exist_ok=True)
-            with _lock(place):
+            with self._lock(place):
                 # Another process may have finished it while this one waited.
                 if not force and (found := _read(place, step.key)):
                     return found
                 on_start()
                 return self._work(step, place)
+
+    @contextlib.contextmanager
+    def _lock(self, place: Path) -> Iterator[None]:
+        """Holds the step for this process; the kernel lets go of it when the process ends, however it ends."""
+        locks = self.root / ".locks"
+        locks.mkdir(exist_ok=True)
+        with open(locks / f"{place.parent.name}-{place.name}", "w") as handle:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
 
     def _work(self, step: Step, place: Path) -> Result:
         # We hold the lock, so a folder left under this name is of a process that died.
@@ -178,14 +187,6 @@ def disk_errors(where: Path) -> Iterator[None]:
                 hint="NIELLO_BUILD names another build folder",
             ) from None
         raise
-
-
-@contextlib.contextmanager
-def _lock(place: Path) -> Iterator[None]:
-    """Holds the step for this process; the kernel lets go of it when the process ends, however it ends."""
-    with open(place.with_name(f".{place.name}.lock"), "w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
 
 
 def _read(place: Path, key: str) -> Result | None:

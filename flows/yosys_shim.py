@@ -129,7 +129,7 @@ def run_script(text: str, log: Path, *, echo: bool) -> int:
     if child == 0:
         code = 1
         try:
-            from pyosys import libyosys  # type: ignore[import-untyped]
+            from pyosys import libyosys
 
             with tempfile.TemporaryFile("w+") as file:
                 file.write(text)

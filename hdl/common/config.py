@@ -45,9 +45,10 @@ class Config(pydantic.BaseModel):
 
 def did_you_mean(name: str, known: list[str]) -> str:
     """`; did you mean "x"?` for the nearest of the known names, else `; known: a, b, c`."""
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    folded = {candidate.lower(): candidate for candidate in known}
+    near = difflib.get_close_matches(name.lower(), list(folded), n=1, cutoff=0.5)
     if near:
-        return f'; did you mean "{near[0]}"?'
+        return f'; did you mean "{folded[near[0]]}"?'
     return f"; known: {', '.join(known)}"
 
 

@@ -17,7 +17,7 @@ class DotConfig(BlockConfig):
     """Elements of each operand in one beat, and multipliers in the array."""
 
     tree_levels_per_stage: Literal[1, 2, 3] = 2
-    """Levels of the adder tree between two pipeline registers: fewer run faster, more cost fewer cycles and registers."""
+    """Levels of the adder tree between two pipeline registers: fewer run faster, more save cycles and registers."""
 
     element_bits: ClassVar[int] = 8
     product_bits: ClassVar[int] = 16

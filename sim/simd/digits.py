@@ -59,8 +59,8 @@ class Digits:
 def load() -> Digits:
     """Split, train and quantise: the same result on every machine, kept for the life of the process."""
     # A second of imports, paid only by who classifies digits.
-    from sklearn.datasets import load_digits  # type: ignore[import-untyped]
-    from sklearn.linear_model import LogisticRegression  # type: ignore[import-untyped]
+    from sklearn.datasets import load_digits
+    from sklearn.linear_model import LogisticRegression
 
     images, classes = load_digits(return_X_y=True)
     features = np.column_stack([images, np.full(len(images), FULL_PIXEL)]).astype(np.int8)

@@ -81,6 +81,15 @@ class Bench(Edge):
         return int(self.dut.irq.value)
 
 
+async def offered(dut: Any) -> None:
+    """Waits for the first cycle that offers a result, 1000 cycles at most."""
+    for _ in range(1000):
+        await RisingEdge(dut.clk)
+        if int(dut.m_axis_y_tvalid.value):
+            return
+    raise AssertionError("no result is offered")
+
+
 @cocotb.test()
 async def constants_say_what_was_built(dut: Any) -> None:
     """Identity and shape; everything else is 0 after reset."""
@@ -149,21 +158,21 @@ async def operands_may_arrive_apart(dut: Any) -> None:
 
 
 @cocotb.test()
-async def stalled_result_holds_the_operands_back(dut: Any) -> None:
+@cocotb.parametrize(beats=[1, 10])
+async def stalled_result_holds_the_operands_back(dut: Any, beats: int) -> None:
     """Every stage fills, then nothing more is taken, and nothing is lost."""
     bench = await Bench.start(dut)
     bench.sinks["y"].pause = True
     await ClockCycles(dut.clk, 2)
-    a, b = random_packets([1] * 50), random_packets([1] * 50)
+    a, b = random_packets([beats] * 12), random_packets([beats] * 12)
     bench.send("a", as_beats(a))
     bench.send("b", as_beats(b))
-    await ClockCycles(dut.clk, 80)
-    assert len(bench.watches["a"].taken) == CONFIG.latency_cycles + 1, (
-        "one a stage, and the output slice's second entry"
-    )
+    await ClockCycles(dut.clk, 150)
+    # Three results, two in the output slice and one in the accumulator; a beat in every stage before it.
+    assert len(bench.watches["a"].taken) == 3 * beats + CONFIG.latency_cycles - 2
     assert await bench.read("status") == BUSY
     bench.sinks["y"].pause = False
-    assert await bench.results(50) == dot_packets(CONFIG, a, b).y.tolist()
+    assert await bench.results(12) == dot_packets(CONFIG, a, b).y.tolist()
 
 
 @cocotb.test()
@@ -221,14 +230,27 @@ async def length_mismatch_raises_the_interrupt(dut: Any, longer: str) -> None:
 
 
 @cocotb.test()
+async def length_mismatch_is_told_once_a_vector(dut: Any) -> None:
+    """A bit cleared while the longer operand still goes on stays clear."""
+    bench = await Bench.start(dut)
+    bench.send("a", as_beats(random_packets([2])))
+    bench.send("b", as_beats(random_packets([200])))
+    await ClockCycles(dut.clk, 40)
+    assert await bench.read("status") == LENGTH_MISMATCH | BUSY
+    await bench.write("status", LENGTH_MISMATCH)
+    await bench.results(1)
+    assert len(bench.watches["b"].taken) == 200
+    assert await bench.read("status") == 0
+
+
+@cocotb.test()
 async def interrupt_comes_no_later_than_its_result(dut: Any) -> None:
     """Who reads status when the result is there knows of it."""
     bench = await Bench.start(dut)
     await bench.write("irq_enable", OVERFLOW | LENGTH_MISMATCH)
     bench.send("a", as_beats(random_packets([1])))
     bench.send("b", as_beats(random_packets([2])))
-    while not int(dut.m_axis_y_tvalid.value):
-        await RisingEdge(dut.clk)
+    await offered(dut)
     assert int(dut.irq.value) == 1
 
 
@@ -258,6 +280,7 @@ OVERFLOW_CASES = {
     "lowest_that_fits": (False, [(-128, 127, BEATS_TO_BOTTOM - 1)]),
     "below": (True, [(-128, 127, BEATS_TO_BOTTOM)]),
     "and_back_in_range": (True, [(-128, -128, BEATS_TO_TOP), (-128, 127, 2)]),
+    "only_by_what_is_not_valid": (False, [(-128, -128, BEATS_TO_TOP - 1), (0, 0, 1)]),
 }
 
 
@@ -281,19 +304,24 @@ async def overflow_wraps_and_is_told(dut: Any, case: str) -> None:
     await FallingEdge(dut.clk)
     *before, (a, b, beats) = pieces
     for *elements, count, last in [*((*piece, 0) for piece in before), (a, b, beats - 1, 0), (a, b, 1, 1)]:
-        for role, element in zip("ab", elements, strict=True):
-            beat = np.full(CONFIG.lanes, element, np.int8)
-            getattr(dut, f"s_axis_{role}_tdata").value = int.from_bytes(beat.tobytes(), "little")
-            getattr(dut, f"s_axis_{role}_tlast").value = last
-            getattr(dut, f"s_axis_{role}_tvalid").value = 1
-        await Timer(count * CLOCK_PERIOD_NS, "ns")
+        if last:  # a pause in the vector; what stands on TDATA meanwhile counts for nothing
+            dut.s_axis_a_tvalid.value = dut.s_axis_b_tvalid.value = 0
+            await ClockCycles(dut.clk, 2 * CONFIG.latency_cycles)
+            assert await csr.read_dword(REGISTERS["status"].offset_bytes) & BUSY
+            await FallingEdge(dut.clk)
+        if count:
+            for role, element in zip("ab", elements, strict=True):
+                beat = np.full(CONFIG.lanes, element, np.int8)
+                getattr(dut, f"s_axis_{role}_tdata").value = int.from_bytes(beat.tobytes(), "little")
+                getattr(dut, f"s_axis_{role}_tlast").value = last
+                getattr(dut, f"s_axis_{role}_tvalid").value = 1
+            await Timer(count * CLOCK_PERIOD_NS, "ns")
     dut.s_axis_a_tvalid.value = dut.s_axis_b_tvalid.value = 0
 
     sides = ([np.full((count, CONFIG.lanes), (a, b)[side], np.int8) for a, b, count in pieces] for side in (0, 1))
     expected = dot_packets(CONFIG, *([np.concatenate(side)] for side in sides))
     assert expected.overflow.tolist() == [overflows], "the case is what its name says"
-    while not int(dut.m_axis_y_tvalid.value):
-        await RisingEdge(dut.clk)
+    await offered(dut)
     assert int(dut.irq.value) == overflows, "when the result is offered"
     frame = await with_timeout(y.recv(), 100 * CLOCK_PERIOD_NS, "ns")
     assert np.frombuffer(bytes(frame.tdata), "<i4").tolist() == expected.y.tolist()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from amaranth.hdl import Module
 from amaranth.lib import wiring
@@ -10,7 +12,8 @@ from amaranth.lib.wiring import In, Out
 from flows.verilog import emit
 from hdl.common.axi import AXI4LiteSignature
 from hdl.common.bridge import Bridge
-from sim.common.bridge_bench import IDENTITY
+from hdl.common.decoder import AddressDecoder
+from sim.common.bridge_harness import IDENTITY
 from sim.common.runner import build_bench, run_bench
 
 PARAMETERS = {
@@ -61,8 +64,47 @@ def build(tmp_path_factory):
     return folder
 
 
-def test_bridge_answers_as_the_model(build):
-    config = PARAMETERS | {"commands": 10_000}
-    result = run_bench(build / "build", "bridge", "sim.common.bridge_bench", build / "run", seed=1, config=config)
+def run(build, seed, commands):
+    config, work = PARAMETERS | {"commands": commands}, build / f"run{seed}"
+    result = run_bench(build / "build", "bridge", "sim.common.bridge_bench", work, seed=seed, config=config)
     assert result.passed, result.summary()
     assert len(result.tests) == 8
+
+
+def test_bridge_answers_as_the_model(build):
+    run(build, 1, 3_000)
+
+
+@pytest.mark.deep
+@pytest.mark.parametrize("seed", [2, 3])
+def test_bridge_answers_as_the_model_for_long(build, seed):
+    run(build, seed, 10_000)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"identity": b"short"}, "identity must be 8 bytes, not 5"),
+        ({"buffer_bytes": 100}, "buffer_bytes must be a power of two in 64..32768, not 100"),
+        ({"buffer_bytes": 65536}, "buffer_bytes must be a power of two in 64..32768, not 65536"),
+        ({"inputs": 256}, "inputs must be in 0..255, not 256"),
+        ({"channel_bytes": 0}, "channel_bytes must be in 1..65535, not 0"),
+        ({"bus_timeout_cycles": 3}, "bus_timeout_cycles must be in 4..4294967295, not 3"),
+    ],
+)
+def test_bridge_refuses_a_wrong_parameter(wrong, message):
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        Bridge(**({"identity": IDENTITY} | PARAMETERS | wrong))
+
+
+@pytest.mark.parametrize(
+    ("windows", "message"),
+    [
+        ([(0x8, 4)], "a window of 16 bytes cannot begin at 0x00000008"),
+        ([(1 << 32, 4)], "a window of 16 bytes cannot begin at 0x100000000"),
+        ([(0x0, 8), (0x40, 6)], "the window at 0x00000040 overlaps another"),
+    ],
+)
+def test_decoder_refuses_wrong_windows(windows, message):
+    with pytest.raises(ValueError, match=f"^{message}$"):
+        AddressDecoder(windows)

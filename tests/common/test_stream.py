@@ -62,8 +62,7 @@ def harness(tmp_path_factory):
     ports = {"top": TOP, "clock": "clk", "reset": "rst", "ports": port_table(component)}
     (folder / "design.v").write_text(emit(component, TOP))
     (folder / "ports.json").write_text(json.dumps(ports))
-    waived = ["-Wno-WIDTHTRUNC", "-Wno-CASEINCOMPLETE"]  # how Yosys writes `== 0` and `Switch`
-    library = build_harness(folder / "design.v", folder / "ports.json", folder / "build", extra_args=waived)
+    library = build_harness(folder / "design.v", folder / "ports.json", folder / "build")
     with Harness(library, folder / "ports.json") as built:
         yield built
 

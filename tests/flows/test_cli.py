@@ -108,7 +108,7 @@ def test_cli_run_model_gives_the_sums(tmp_path):
         (["describe", "dot_int8x61"], 'no design "dot_int8x61"; did you mean "dot_int8x16"?'),
         (
             ["synth", "dot_int8x4", "--board", "icebraker"],
-            'board: board icebraker is not known; did you mean "icebreaker"?',
+            '--board: "icebraker" is not a board; did you mean "icebreaker"?',
         ),
         (
             ["bitstream", "dot_int8x4", "--from", "symth"],
@@ -168,7 +168,9 @@ def test_cli_run_refuses_what_is_no_npz(tmp_path):
         f"{bare}: one bare array; a .npz file with named arrays is needed (hint: numpy.savez)"
     )
     (tmp_path / "cut.npz").write_bytes(b"PK\x03\x04 cut off")
-    assert refused("run", "dot_int8x4", tmp_path / "cut.npz").startswith(f"{tmp_path}/cut.npz: not a readable .npz file")
+    assert refused("run", "dot_int8x4", tmp_path / "cut.npz").startswith(
+        f"{tmp_path}/cut.npz: not a readable .npz file"
+    )
 
 
 def test_cli_run_out_in_a_missing_folder_is_refused(tmp_path):
@@ -200,9 +202,7 @@ def test_cli_unwritable_build_folder_is_one_line(tmp_path):
 
 def test_cli_help_explains_every_command():
     done = subprocess.run([str(NIELLO), "--help"], capture_output=True, text=True, check=True)
-    for verb in (
-        "list describe rtl lint sim synth bitstream program run report boards doctor clean demo".split()
-    ):
+    for verb in "list describe rtl lint sim synth bitstream program run report boards doctor clean demo".split():
         assert verb in done.stdout
         page = subprocess.run([str(NIELLO), verb, "--help"], capture_output=True, text=True, check=True).stdout
         assert len(page.splitlines()) > 5

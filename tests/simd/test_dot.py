@@ -71,7 +71,7 @@ def test_dot_bench_passes(built, tmp_path):
         ports=built.folder / "ports.json",
     )
     assert result.passed, result.summary()
-    assert len(result.tests) == 28
+    assert len(result.tests) == 31
 
 
 @pytest.mark.parametrize(("stall_in", "stall_out"), STALLS)
