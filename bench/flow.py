@@ -155,9 +155,7 @@ def _clean_environment() -> dict[str, str]:
 
 def _timed(argv: list[str], *, cwd: Path, env: dict[str, str]) -> tuple[float, str]:
     start = time.perf_counter()
-    done = subprocess.run(
-        argv, cwd=cwd, env=env, capture_output=True, text=True, check=False
-    )
+    done = subprocess.run(argv, cwd=cwd, env=env, capture_output=True, text=True, check=False)
     seconds = round(time.perf_counter() - start, 2)
     if done.returncode:
         sys.stderr.write(done.stderr[-3000:])

@@ -102,8 +102,10 @@ class _PllClock(Elaboratable):
             m.d.comb += ResetSignal().eq(~ready)
             return m
         m.submodules.oscillator = oscillator = io.Buffer("i", pin)
-        make = _ecp5 if isinstance(self._setting, Ecp5Pll) else _gowin
-        m.submodules.pll = make(self._setting, oscillator.i, ClockSignal(), locked)
+        if isinstance(self._setting, Ecp5Pll):
+            m.submodules.pll = _ecp5(self._setting, oscillator.i, ClockSignal(), locked)
+        else:
+            m.submodules.pll = _gowin(self._setting, oscillator.i, ClockSignal(), locked)
         m.submodules.reset = ResetSynchronizer(~locked, domain="sync")
         return m
 

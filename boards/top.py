@@ -33,7 +33,7 @@ ACTIVITY_S = 50e-3
 """How long the light shows a byte."""
 
 
-class BoardTop(wiring.Component):  # type: ignore[misc]  # amaranth has no types
+class BoardTop(wiring.Component):
     """A block, and what makes it usable over a serial line: UART, host bridge, queues and width converters.
 
     Each stream of the block is a channel of the bridge: inputs and outputs are numbered on their own, in the order of
@@ -96,6 +96,10 @@ class BoardTop(wiring.Component):  # type: ignore[misc]  # amaranth has no types
             channel_bytes=channel_bytes,
             buffer_bytes=buffer_bytes,
         )
+        queues = [9] * len(self._inputs)  # an octet and whether it ends a packet
+        queues += [9 if _has_packets(getattr(block, name)) else 8 for name in self._outputs]
+        self.memories_bits = (buffer_bytes * 8, buffer_bytes * 8, *(bits * channel_bytes for bits in queues))
+        """Size of each memory of the link: the bridge's two buffers, a queue for each stream."""
         super().__init__({"uart_rx": In(1), "uart_tx": Out(1), "activity": Out(1)})
 
     def elaborate(self, platform: Any) -> Module:

@@ -6,11 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from boards.board import Board
+from boards.catalog import BOARDS
 from boards.platform_top import actual_clock_hz
 from flows.engines import identity, simulation_errors
 from flows.errors import BadInput
 from flows.load import Design
 from flows.paths import ROOT, shown
+from flows.preflight import check as preflight
+from flows.preflight import needs_of
 from flows.steps import HARNESS_LIBRARY, ccache_dir, compiler, versions
 from flows.store import Result, Step, digest_files
 from hdl.common.config import ConfigError
@@ -48,10 +51,12 @@ def assemble(design: Design, board: Board) -> Step:
         from flows.synth import synth_options
         from flows.verilog import emit
 
+        top = _board_top(design, board)
+        preflight(design.name, needs_of(design.config, top.memories_bits), board, BOARDS)
         (out / "plan").mkdir()
         build_plan = plan(
             board,
-            _board_top(design, board),
+            top,
             clock_hz=design.target.clock_mhz and design.target.clock_mhz * 1e6,
             synth_options=synth_options(board.family, dsp=board.resources.dsp > 0),
         )

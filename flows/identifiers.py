@@ -1,8 +1,8 @@
 """Plain names in generated Verilog.
 
 Amaranth and Yosys write names that need Verilog's escapes: `\\a__payload.data[3] `, `\\$12 `. They are legal, but
-Yosys' own technology mapping takes `data[3]` for a bit of `data` and stops at an assertion where both are there, and people
-have to write them when they look at a waveform. Here every name becomes a plain identifier, unique in its module.
+Yosys' own technology mapping takes `data[3]` for a bit of `data` and stops at an assertion where both are there, and
+people have to write them when they look at a waveform. Here every name becomes a plain one, unique in its module.
 """
 
 from __future__ import annotations

@@ -20,10 +20,6 @@ SCHEMA = 1
 CELL_KINDS = ("lut", "ff", "carry", "lutram", "bram", "dsp")
 PLACE_KINDS = ("lut", "ff", "bram", "dsp", "io")
 
-LUTS_IN_A_CARRY_CELL = {"ecp5": 2, "ice40": 0, "gowin": 1}
-"""Look-up tables that a carry cell takes up and that are not counted as such: a CCU2C holds two, Gowin's ALU is one,
-and an SB_CARRY lies beside one that is counted."""
-
 _STAGES = {
     "elaborate": ("elaborate", "assemble"),
     "lint": ("lint",),
@@ -66,7 +62,7 @@ def collect(design: Design, board: Board, results: Mapping[str, Result]) -> dict
         "board": board.name,
         "device": board.device,
         "clock_hz": clock,
-        "metrics": measured | _derived(measured, board.family, clock),
+        "metrics": measured | _derived(measured, clock),
         "versions": _versions(results),
         "run": _run(results),
     }
@@ -104,16 +100,14 @@ def _measured(design: Design, board: Board, results: Mapping[str, Result]) -> di
     }
 
 
-def _derived(measured: Mapping[str, Any], family: str, clock: int) -> dict[str, Any]:
+def _derived(measured: Mapping[str, Any], clock: int) -> dict[str, Any]:
     operations = measured["simulate__operations_per_cycle"]
     fmax_mhz, constraint_mhz = measured["pnr__fmax_mhz"], measured["pnr__clock_mhz"]
     gops = operations * fmax_mhz / 1e3
-    luts = measured["synth__block_lut"] + LUTS_IN_A_CARRY_CELL[family] * measured["synth__block_carry"]
-    dsp = measured["synth__block_dsp"]
+    luts, dsp = measured["synth__block_lut"], measured["synth__block_dsp"]
     return {
         "derived__gops": round(gops, 4),
         "derived__gops_at_clock": round(operations * clock / 1e9, 4),
-        "derived__block_luts": luts,
         "derived__mops_per_lut": round(gops * 1e3 / luts, 4) if luts else None,
         "derived__gops_per_dsp": round(gops / dsp, 4) if dsp else None,
         "derived__clock_margin_percent": round((fmax_mhz / constraint_mhz - 1) * 100, 2),

@@ -33,9 +33,13 @@ class Needs:
         return sum(-(-bits // block_bits) for bits in self.memories_bits)
 
 
-def needs_of(config: BlockConfig) -> Needs:
-    """What a block on a board takes: its multipliers, its memories if its config names them, the host link's pins."""
-    return Needs(dsp=config.multipliers, memories_bits=tuple(getattr(config, "memories_bits", ())))
+def needs_of(config: BlockConfig, link_memories_bits: Iterable[int] = ()) -> Needs:
+    """What a block on a board takes: its multipliers, its memories if its config names them, the host link's pins.
+
+    `link_memories_bits`: the host link's memories, once the board top is there to say them.
+    """
+    memories_bits = (*getattr(config, "memories_bits", ()), *link_memories_bits)
+    return Needs(dsp=config.multipliers, memories_bits=memories_bits)
 
 
 def shortages(needs: Needs, board: Board) -> list[tuple[str, int, int]]:

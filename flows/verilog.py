@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,6 +42,9 @@ def emit(component: Component, top: str, *, header: str = "") -> str:
         edge[port.name] = (signal, None)
     os.environ.update(environment())  # Amaranth finds its Yosys by environment variables alone
     text: str = verilog.convert(module, name=top, ports=edge, emit_src=False, strip_internal_attrs=True)
+    # Yosys writes `$signed()` wherever an operation is signed, and relies on all else being unsigned; but it also
+    # repeats the `signed` of Amaranth's declarations, which would turn unsigned operations on them into signed ones.
+    text = re.sub(r"^(\s*(?:input|output|wire|reg)) signed ", r"\1 ", text, flags=re.MULTILINE)
     text = plain_identifiers(text, top)
     body = text.split("\n", 1)[1].lstrip(
         "\n"

@@ -202,7 +202,8 @@ def test_cli_unwritable_build_folder_is_one_line(tmp_path):
 
 def test_cli_help_explains_every_command():
     done = subprocess.run([str(NIELLO), "--help"], capture_output=True, text=True, check=True)
-    for verb in "list describe rtl lint sim synth bitstream program run report boards doctor clean demo".split():
+    verbs = "list describe rtl lint sim synth bitstream program run report boards doctor clean demo"
+    for verb in verbs.split():
         assert verb in done.stdout
         page = subprocess.run([str(NIELLO), verb, "--help"], capture_output=True, text=True, check=True).stdout
         assert len(page.splitlines()) > 5

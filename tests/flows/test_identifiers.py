@@ -4,9 +4,11 @@ from flows.identifiers import plain_identifiers
 
 
 def test_identifiers_modules_are_prefixed_by_their_top():
-    text = "module \\top.core.bank (clk);\n  input clk;\nendmodule\nmodule top(clk);\n  \\top.core.bank  u (.clk(clk));\nendmodule\n"
+    text = (
+        "module \\top.core.bank (c);\n  input c;\nendmodule\nmodule top(c);\n  \\top.core.bank  u (.c(c));\nendmodule\n"
+    )
     assert plain_identifiers(text, "top") == (
-        "module top__core__bank (clk);\n  input clk;\nendmodule\nmodule top(clk);\n  top__core__bank  u (.clk(clk));\nendmodule\n"
+        "module top__core__bank (c);\n  input c;\nendmodule\nmodule top(c);\n  top__core__bank  u (.c(c));\nendmodule\n"
     )
 
 

@@ -7,9 +7,11 @@ import re
 import pytest
 
 from boards.catalog import BOARDS
+from boards.top import BoardTop
 from flows.errors import BadInput
 from flows.preflight import Needs, check, fits, needs_of, shortages
 from hdl.simd.config import DotConfig
+from hdl.simd.dot import Dot
 
 
 @pytest.mark.parametrize(
@@ -71,3 +73,13 @@ def test_needs_of_a_block_are_its_multipliers_and_the_host_link():
     assert (needs.dsp, needs.pins) == (12, 3)
     assert fits(needs_of(DotConfig(lanes=8)), BOARDS["icebreaker"])
     assert not fits(needs_of(DotConfig(lanes=9)), BOARDS["icebreaker"])
+
+
+def test_needs_of_a_board_top_are_its_link_memories_too():
+    # Two buffers of 1024 octets, two queues of 512 with a mark, one without: 2 + 2 + 2 + 2 + 1 blocks of 4096 bits.
+    config = DotConfig(lanes=4)
+    top = BoardTop(Dot(config), clock_hz=12e6, baud=1_000_000, identity=bytes(8))
+    needs = needs_of(config, top.memories_bits)
+    assert needs.bram(4096) == 9
+    assert needs.bram(18_432) == 5
+    assert fits(needs, BOARDS["icebreaker"])
