@@ -158,7 +158,7 @@ def travel(
         outcome = run_tasks(tasks, Store(build_root()), progress, forced_stages=forced)
     for route in routes:
         _publish(route, outcome)
-        _check_budgets(route, outcome)
+        check_budgets(route, outcome)
     return outcome
 
 
@@ -210,7 +210,7 @@ def bitstream_path(route: Route, outcome: Outcome) -> Path:
     return build_root() / route.design.name / f"{route.board.name}{suffix}"
 
 
-def _check_budgets(route: Route, outcome: Outcome) -> None:
+def check_budgets(route: Route, outcome: Outcome) -> None:
     """A budget that is exceeded is an error of the stage that measured it."""
     budgets = route.design.budgets
     identity = route.block(f"netlist-{route.board.family}")
