@@ -17,12 +17,9 @@ import numpy.typing as npt
 
 from boards.host_link import (
     MOST_WORDS,
-    PROTOCOL_VERSION,
-    RESERVE_BYTES,
     Answer,
     Command,
     Identity,
-    Status,
     decode,
     encode,
     head_bytes,
@@ -34,6 +31,7 @@ from boards.host_link import (
     write,
 )
 from boards.host_streams import StreamStall, run_streams
+from hdl.common.host_protocol import ANSWER_RESERVE_BYTES, PROTOCOL_VERSION, Status
 from sim.common.beats import Beats
 
 
@@ -154,7 +152,7 @@ class Host:
         size = self.identity.buffer_bytes
         used = 1
         for command in commands:
-            if used + RESERVE_BYTES + command.payload_bytes >= size:
+            if used + ANSWER_RESERVE_BYTES + command.payload_bytes >= size:
                 return False
             used += head_bytes(command.opcode) + command.payload_bytes
         return 1 + sum(len(command.request) for command in commands) <= size
@@ -184,7 +182,7 @@ class Host:
             On a bus error or time-out, naming the address.
         """
         content = b""
-        most = min(MOST_WORDS, (self.identity.buffer_bytes - 2 - RESERVE_BYTES) // 4)
+        most = min(MOST_WORDS, (self.identity.buffer_bytes - 2 - ANSWER_RESERVE_BYTES) // 4)
         for first in range(0, count, most):
             place = address if fixed else address + 4 * first
             command = read(place, min(most, count - first), fixed=fixed)
@@ -225,7 +223,7 @@ class Host:
 
     def recv(self, channel: int, count: int) -> tuple[bytes, bool]:
         """Up to `count` bytes that an output channel has now, and whether the last of them ended a packet."""
-        most = self.identity.buffer_bytes - 2 - RESERVE_BYTES
+        most = self.identity.buffer_bytes - 2 - ANSWER_RESERVE_BYTES
         content, ended = b"", False
         while len(content) < count and not ended:
             asked = min(most, count - len(content))

@@ -5,37 +5,14 @@ from __future__ import annotations
 import binascii
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import IntEnum
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-PROTOCOL_VERSION = 1
-RESERVE_BYTES = 16
-"""Room in the response that the device asks for, besides a command's payload, before it executes the command."""
+from hdl.common.host_protocol import Opcode, Status
+
 MOST_WORDS = 255
-
-
-class Opcode(IntEnum):
-    """First byte of a command."""
-
-    PING = 1
-    READ = 2
-    WRITE = 3
-    SEND = 4
-    RECV = 5
-
-
-class Status(IntEnum):
-    """First byte of an answer."""
-
-    OK = 0
-    MALFORMED = 1
-    BUS_ERROR = 2
-    TIMEOUT = 3
-    BUS_BUSY = 4
-    NO_ROOM = 5
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from boards.host_link import RESERVE_BYTES, Answer, Command, Identity, Opcode, Status, head_bytes, recv, send
+from boards.host_link import Answer, Command, Identity, head_bytes, recv, send
+from hdl.common.host_protocol import ANSWER_RESERVE_BYTES, Opcode, Status
 from sim.common.beats import Beats
 
 SEND_REQUEST_BYTES = 5
@@ -205,7 +206,7 @@ def _plan_recvs(
     device: Identity, collectors: Sequence[_Collector], *, alone: bool
 ) -> list[tuple[Command, _Feed | _Collector]]:
     """RECVs for what is missing. Unless they are alone, half of the response stays for the answers to SENDs."""
-    budget = (device.buffer_bytes if alone else device.buffer_bytes // 2) - RESERVE_BYTES - 2
+    budget = (device.buffer_bytes if alone else device.buffer_bytes // 2) - ANSWER_RESERVE_BYTES - 2
     waiting = [collector for collector in collectors if collector.missing]
     plan: list[tuple[Command, _Feed | _Collector]] = []
     for place, collector in enumerate(waiting):
@@ -231,7 +232,7 @@ def _plan_sends(
     most = max(1, device.channel_bytes // 2)
     positions = {feed.number: feed.sent for feed in feeds if feed.sent < len(feed.content)}
     plan: list[tuple[Command, _Feed | _Collector]] = []
-    while positions and answered + RESERVE_BYTES < device.buffer_bytes:
+    while positions and answered + ANSWER_RESERVE_BYTES < device.buffer_bytes:
         feed = min(
             (feed for feed in feeds if feed.number in positions),
             key=lambda feed: (feed.stalled, positions[feed.number] / len(feed.content)),

@@ -17,9 +17,19 @@ import typer
 
 from flows.errors import NielloError
 
+EXAMPLES = """\b
+Examples:
+  niello describe dot_int8x16                         what it is and how to use it
+  niello rtl my_dot.yml -o rtl/                       Verilog of a design of your own
+  niello bitstream dot_int8x4 --board icebreaker      all the way to a bitstream
+  niello run dot_int8x16 in.npz -o out.npz --engine rtl
+
+Every command ends with one line of JSON on standard output. Exit 0: done and
+right; 1: a failure; 2: bad input, said in one line.
+"""
+
 app = typer.Typer(
-    help="A small YAML file into verified hardware. DESIGN is a named design (`niello list`) or a YAML file.",
-    no_args_is_help=True,
+    epilog=EXAMPLES,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
@@ -42,6 +52,18 @@ def emit(**result: Any) -> None:
     """The command's result: one JSON object on a line of its own."""
     sys.stdout.write(json.dumps(result) + "\n")
     sys.stdout.flush()
+
+
+@app.callback(invoke_without_command=True)
+def version(
+    show: Annotated[bool, typer.Option("--version", help="Show the version and exit.", is_eager=True)] = False,
+) -> None:
+    """A small YAML file into verified hardware. DESIGN is a named design (`niello list`) or a YAML file."""
+    if show:
+        from flows.verilog import VERSION
+
+        emit(version=VERSION)
+        raise typer.Exit()
 
 
 @app.command("list")
@@ -73,64 +95,32 @@ def rtl(
     emit(**command(designs or [], out, plain))
 
 
-def _road(
-    stage: str, designs: list[str] | None, board: str | None, first: str | None, last: str | None, plain: bool
-) -> None:
-    from flows.commands import road as command
-
-    emit(**command(designs or [], board, first, last or stage, plain))
-
-
-@app.command()
-def lint(
-    designs: DesignsArgument = None, first: FromOption = None, last: ToOption = None, plain: PlainOption = False
-) -> None:
-    """Read the generated Verilog with all of Verilator's warnings on."""
-    _road("lint", designs, None, first, last, plain)
+ROAD_VERBS = {
+    "lint": ("lint", "Read the generated Verilog with all of Verilator's warnings on."),
+    "sim": ("simulate", "Hold the Verilog to the golden model: the cocotb bench, and random vectors in bulk."),
+    "synth": ("synth", "Netlists of the block and of the board top."),
+    "bitstream": ("pack", "The whole way to a bitstream: elaborate, lint, simulate, synth, pnr, pack."),
+    "report": ("report", "The whole road, with metrics.json and report.html at its end."),
+}
+"""Verbs that take designs along the road: up to which stage, and what the help says."""
 
 
-@app.command()
-def sim(
-    designs: DesignsArgument = None, first: FromOption = None, last: ToOption = None, plain: PlainOption = False
-) -> None:
-    """Hold the Verilog to the golden model: the cocotb bench, and random vectors in bulk."""
-    _road("simulate", designs, None, first, last, plain)
+def _add_road_verb(verb: str, stage: str, summary: str) -> None:
+    @app.command(verb, help=summary)
+    def _(
+        designs: DesignsArgument = None,
+        board: BoardOption = None,
+        first: FromOption = None,
+        last: ToOption = None,
+        plain: PlainOption = False,
+    ) -> None:
+        from flows.commands import road
+
+        emit(**road(designs or [], board, first, last or stage, plain))
 
 
-@app.command()
-def synth(
-    designs: DesignsArgument = None,
-    board: BoardOption = None,
-    first: FromOption = None,
-    last: ToOption = None,
-    plain: PlainOption = False,
-) -> None:
-    """Netlists of the block and of the board top."""
-    _road("synth", designs, board, first, last, plain)
-
-
-@app.command()
-def bitstream(
-    designs: DesignsArgument = None,
-    board: BoardOption = None,
-    first: FromOption = None,
-    last: ToOption = None,
-    plain: PlainOption = False,
-) -> None:
-    """The whole way to a bitstream: elaborate, lint, simulate, synth, pnr, pack."""
-    _road("pack", designs, board, first, last, plain)
-
-
-@app.command()
-def report(
-    designs: DesignsArgument = None,
-    board: BoardOption = None,
-    first: FromOption = None,
-    last: ToOption = None,
-    plain: PlainOption = False,
-) -> None:
-    """The whole road, with metrics.json and report.html at its end."""
-    _road("report", designs, board, first, last, plain)
+for _verb, (_stage, _summary) in ROAD_VERBS.items():
+    _add_road_verb(_verb, _stage, _summary)
 
 
 @app.command()
@@ -209,7 +199,7 @@ def clean(
 def main() -> None:
     """Entry point: exit codes and one-line errors."""
     try:
-        code = app(standalone_mode=False)
+        code = app(args=sys.argv[1:] or ["--help"], standalone_mode=False)
     except NielloError as error:
         code = _failed(str(error), error.exit_code)
     except typer.Abort:

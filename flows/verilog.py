@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import os
 import re
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from flows.load import Design
 
-VERSION = "0.1.0"
+VERSION = importlib.metadata.version("niello")
 
 
 def emit(component: Component, top: str, *, header: str = "") -> str:

@@ -10,9 +10,9 @@ from amaranth.lib import memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hdl.common.axi import AXI4LiteSignature, packet_stream
-from hdl.common.commands import PROTOCOL_VERSION, Status
 from hdl.common.executor import Executor
 from hdl.common.framing import FrameReceiver, FrameSender
+from hdl.common.host_protocol import PROTOCOL_VERSION, Status
 
 FCS_BYTES = 2
 

@@ -8,7 +8,8 @@ from amaranth.lib.wiring import In, Out
 
 from hdl.common.axi import AXI4LiteSignature, packet, packet_stream
 from hdl.common.bus_access import BusAccess
-from hdl.common.commands import ANSWER_RESERVE_BYTES, ARGUMENTS, HEADS, Opcode, Status
+from hdl.common.commands import ARGUMENTS, HEADS
+from hdl.common.host_protocol import ANSWER_RESERVE_BYTES, Opcode, Status
 
 
 class Executor(wiring.Component):
@@ -156,7 +157,7 @@ class Executor(wiring.Component):
             m.next = "OPCODE"
         with m.State("OPCODE"):
             m.d.sync += [self._done.eq(0), self._left.eq(0), self._step.eq(0), self._ended.eq(0)]
-            m.d.sync += [self._blocked.eq(self._access.busy), self._opcode.as_value().eq(octet[:3])]
+            m.d.sync += [self._blocked.eq(self._access.busy), self._opcode.eq(octet[:3])]
             with m.If(self.request_left == 0):
                 self._end(m)
             with m.Elif(self.request.valid):

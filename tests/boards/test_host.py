@@ -13,7 +13,8 @@ import pytest
 
 from boards import host_link
 from boards.host import Host, HostError
-from boards.host_link import Status, recv, send
+from boards.host_link import recv, send
+from hdl.common.host_protocol import Status
 from sim.common import host_link_model as model
 from sim.common.beats import Beats
 
