@@ -2,7 +2,7 @@
 #
 #   make                 sets up .venv, then: Verilog of every design, handwritten digits through the default
 #                        design on every engine, its bitstream and its report
-#   make test            the tests (quick); make test-all: all of them
+#   make test            the tests (quick); make test-deep: the long ones; make test-all: both
 #
 #   make VERB            rtl lint sim synth bitstream report program run describe list boards doctor clean
 #       DESIGN=NAME      a named design or a YAML file      BOARD=NAME      as `make boards` lists them
@@ -26,7 +26,7 @@ PYTHON ?= python3
 PICK = $(DESIGN) $(if $(BOARD),--board $(BOARD)) $(ARGS)
 
 .DEFAULT_GOAL := all
-.PHONY: all setup test test-all check docs lock bench clean distclean rtl lint sim synth bitstream report program run describe list boards doctor
+.PHONY: all setup test test-deep test-all check docs lock bench clean distclean rtl lint sim synth bitstream report program run describe list boards doctor
 
 all: setup
 	@$(NIELLO) demo $(PICK)
@@ -42,6 +42,9 @@ rtl lint sim synth bitstream report program run describe list boards doctor: set
 
 test: setup
 	@$(PYTEST)
+
+test-deep: setup
+	@$(PYTEST) -m deep
 
 test-all: setup
 	@$(PYTEST) -m ""

@@ -129,7 +129,7 @@ def _cards(figures: Mapping[str, Any], clock_hz: int) -> list[dict[str, str]]:
         ),
         ("Latency", f"{latency}", "cycles", f"{latency * 1e9 / clock_hz:,.0f} ns at {clock_hz / 1e6:g} MHz"),
         ("Operations", f"{operations:.2f}", "a cycle", "multiply and add count one each"),
-        ("LUT", f"{figures['synth__block_lut']:,}", "", f"and {figures['synth__block_carry']:,} carry cells"),
+        ("LUT", f"{figures['synth__block_lut']:,}", "", f"{figures['synth__block_carry']:,} carry cells"),
         ("FF", f"{figures['synth__block_ff']:,}", "", "the block alone"),
         ("BRAM", f"{figures['synth__block_bram']:,}", "", "the block alone"),
         (

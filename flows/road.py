@@ -196,6 +196,7 @@ def _publish(route: Route, outcome: Outcome) -> None:
     if rtl := results.get(route.block("elaborate")):
         for kind in ("v", "ports.json", "h", "core"):
             publish(rtl[f"{route.design.name}.{kind}"], folder / f"{route.design.name}.{kind}")
+        publish(rtl.path / "registers", folder / "registers")
     if packed := results.get(route.on_board("pack")):
         bitstream = packed.path / packed.metrics["bitstream"]
         publish(bitstream, folder / f"{route.board.name}{bitstream.suffix}")
