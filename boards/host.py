@@ -9,6 +9,7 @@ with Host.open("/dev/ttyUSB1", 1_000_000) as host:
 from __future__ import annotations
 
 import contextlib
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, Self
@@ -90,7 +91,8 @@ class Host:
         try:
             port = serial.serial_for_url(path, baudrate=baud, timeout=timeout_s)
         except (serial.SerialException, ValueError) as error:
-            raise HostError(f"cannot open {path}: {error}") from None
+            number = getattr(error, "errno", None)
+            raise HostError(f"cannot open {path}: {os.strerror(number) if number else error}") from None
         with contextlib.suppress(AttributeError, NotImplementedError, ValueError, OSError):
             port.set_low_latency_mode(True)  # or each answer waits up to 16 ms in an FTDI chip's driver
         return cls(port, name=f"{path} at {baud} baud", timeout_s=timeout_s, attempts=attempts)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 import traceback
 from pathlib import Path
@@ -15,7 +16,16 @@ from typing import Annotated, Any
 
 import typer
 
-from flows.errors import NielloError
+from flows.arguments import (
+    BoardOption,
+    DesignArgument,
+    DesignsArgument,
+    EngineOption,
+    FromOption,
+    PlainOption,
+    ToOption,
+)
+from flows.errors import Interrupted, NielloError
 
 EXAMPLES = """\b
 Examples:
@@ -33,19 +43,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-
-DesignArgument = Annotated[
-    str, typer.Argument(metavar="DESIGN", help="A named design, or a YAML file.", show_default=False)
-]
-DesignsArgument = Annotated[
-    list[str] | None, typer.Argument(metavar="[DESIGN]...", help="Named designs or YAML files; all named ones if none.")
-]
-BoardOption = Annotated[str | None, typer.Option(help="Board, as `niello boards` lists them; default: the design's.")]
-FromOption = Annotated[
-    str | None, typer.Option("--from", metavar="STAGE", help="Run this stage and all after it again, results or not.")
-]
-ToOption = Annotated[str | None, typer.Option("--to", metavar="STAGE", help="Stop after this stage.")]
-PlainOption = Annotated[bool, typer.Option("--plain", help="Plain lines instead of a live display.")]
 
 
 def emit(**result: Any) -> None:
@@ -96,7 +93,7 @@ def rtl(
 
 
 ROAD_VERBS = {
-    "lint": ("lint", "Read the generated Verilog with all of Verilator's warnings on."),
+    "lint": ("lint", "Read the generated Verilog with Verilator's warnings on, but for those the file waives."),
     "sim": ("simulate", "Hold the Verilog to the golden model: the cocotb bench, and random vectors in bulk."),
     "synth": ("synth", "Netlists of the block and of the board top."),
     "bitstream": ("pack", "The whole way to a bitstream: elaborate, lint, simulate, synth, pnr, pack."),
@@ -140,7 +137,7 @@ def program(
 def run(
     design: DesignArgument,
     inputs: Annotated[Path, typer.Argument(metavar="IN.npz", help="Input arrays; `niello describe` names them.")],
-    engine: Annotated[str, typer.Option(help="model, rtl, netlist, board-sim or board.")] = "model",
+    engine: EngineOption = "model",
     out: Annotated[Path | None, typer.Option("-o", "--out", metavar="OUT.npz", help="Where the outputs go.")] = None,
     board: BoardOption = None,
     port: Annotated[str | None, typer.Option(help="Serial port of the board, for --engine board.")] = None,
@@ -198,6 +195,8 @@ def clean(
 
 def main() -> None:
     """Entry point: exit codes and one-line errors."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
     try:
         code = app(args=sys.argv[1:] or ["--help"], standalone_mode=False)
     except NielloError as error:
@@ -208,10 +207,7 @@ def main() -> None:
         # What the command line itself refuses: unknown option, missing argument, wrong type.
         text = " ".join(getattr(error, "format_message", error.__str__)().split())
         code = _failed(text, 2, hint="--help explains") if text else 2
-    except KeyboardInterrupt:
-        from flows.tools import stop_all
-
-        stop_all()
+    except Interrupted:
         code = _failed("interrupted", 1)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
@@ -221,6 +217,10 @@ def main() -> None:
             traceback.print_exc()
         code = _failed(f"internal error: {type(error).__name__}: {error}", 1, hint="NIELLO_DEBUG=1 shows where")
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _interrupt(number: int, frame: object) -> None:
+    raise Interrupted
 
 
 def _failed(message: str, code: int, *, hint: str | None = None) -> int:

@@ -12,15 +12,14 @@ from rich.table import Table
 
 from flows import engines, run
 from flows.errors import BadInput
-from flows.load import load_design, named_designs
+from flows.load import NAME, load_design, named_designs
 from flows.paths import build_root, shown
 from flows.progress import console
-from flows.road import STAGES, Route, bitstream_path, results_or_error, travel
+from flows.results import RTL_KINDS, bitstream_path
+from flows.road import STAGES, Route, results_or_error, travel
 from flows.schedule import Outcome
 from flows.store import disk_errors
-from hdl.common.config import did_you_mean
-
-RTL_KINDS = ("v", "ports.json", "h", "core")
+from hdl.common.config import did_you_mean, nearest
 
 
 def routes_of(designs: list[str], board: str | None = None) -> list[Route]:
@@ -55,9 +54,7 @@ def road(designs: list[str], board: str | None, first: str | None, last: str, pl
     """Takes designs along the road up to a stage."""
     for option, stage in (("--from", first), ("--to", last)):
         if stage is not None and stage not in STAGES:
-            raise BadInput(
-                f'{option} must be one of {", ".join(STAGES)}, not "{stage}"{did_you_mean(stage, list(STAGES))}'
-            )
+            raise BadInput(f'{option} must be one of {", ".join(STAGES)}, not "{stage}"{nearest(stage, list(STAGES))}')
     if first is not None and list(STAGES).index(first) > list(STAGES).index(last):
         raise BadInput(f"--from {first} lies after the last stage, {last}")
     routes = routes_of(designs, board)
@@ -99,9 +96,11 @@ def run_arrays(
     """Runs the arrays of a file through an engine and writes what comes out."""
     if engine not in engines.ENGINES:
         known = list(engines.ENGINES)
-        raise BadInput(f'--engine must be one of {", ".join(known)}, not "{engine}"{did_you_mean(engine, known)}')
+        raise BadInput(f'--engine must be one of {", ".join(known)}, not "{engine}"{nearest(engine, known)}')
     if not 0 <= stalls <= 0.95:
         raise BadInput(f"--stalls must be in 0..0.95, not {stalls}")
+    if stalls and engine not in ("rtl", "netlist"):
+        raise BadInput(f"--stalls works with --engine rtl or netlist, not {engine}")
     route = Route.of(load_design(design_name), board)
     arrays = engines.load_arrays(route.design, inputs)
     needed = run.needs(route, engine)
@@ -114,19 +113,31 @@ def run_arrays(
         with disk_errors(out.parent):
             _save(out, outputs)
         result["out"] = str(out)
+    _say(result)
     return result
 
 
 def clean(design: str | None) -> dict[str, Any]:
     """Removes results: a design's, or all."""
     root = build_root()
-    folder = root if design is None else root / Path(design).stem
-    if design is not None and not folder.is_dir():
-        built = sorted(path.name for path in root.iterdir() if path.is_dir()) if root.is_dir() else []
-        raise BadInput(f'nothing is built of "{design}"{did_you_mean(design, built) if built else ""}')
+    folder = root
+    if design is not None:
+        name = Path(design).stem if design.endswith((".yml", ".yaml")) else design
+        folders = sorted(root.iterdir()) if root.is_dir() else []
+        built = [path.name for path in folders if path.is_dir() and NAME.fullmatch(path.name)]
+        if name not in built:
+            raise BadInput(f'nothing is built of "{design}"{did_you_mean(design, built) if built else ""}')
+        folder = root / name
     with disk_errors(root):
         shutil.rmtree(folder, ignore_errors=not folder.exists())
     return {"removed": str(folder)}
+
+
+def _say(result: dict[str, Any]) -> None:
+    cycles = "" if result["cycles"] is None else f", {result['cycles']:,} cycles"
+    rate = "" if result["operations_per_cycle"] is None else f", {result['operations_per_cycle']:g} operations a cycle"
+    where = f" → {result['out']}" if "out" in result else "; not kept: -o names a file"
+    print(f"{result['design']} on {result['engine']}: {result['items']:,} items{cycles}{rate}{where}", file=sys.stderr)
 
 
 def summarise(outcome: Outcome) -> None:
@@ -151,10 +162,11 @@ def _figures(route: Route, outcome: Outcome) -> dict[str, Any]:
         figures["bitstream"] = str(bitstream_path(route, outcome))
     if route.on_board("report") in outcome.results:
         figures |= {"metrics": str(folder / "metrics.json"), "report": str(folder / "report.html")}
-    if routed := outcome.results.get(route.on_board("pnr")):
-        figures["fmax_mhz"] = routed.metrics["fmax_mhz"]
+    kinds = ("lut", "ff", "dsp", "bram")
     if netlist := outcome.results.get(route.block(f"netlist-{route.board.family}")):
-        figures |= {name: netlist.metrics[name] for name in ("lut", "ff", "dsp", "bram")}
+        figures["block"] = {name: netlist.metrics[name] for name in kinds}
+    if routed := outcome.results.get(route.on_board("pnr")):
+        figures["board_top"] = {name: routed.metrics.get(name) for name in (*kinds, "fmax_mhz", "clock_mhz")}
     return figures
 
 

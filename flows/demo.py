@@ -14,7 +14,8 @@ from flows.errors import BadInput, NielloError
 from flows.load import load_design, named_designs
 from flows.paths import ROOT, build_root, shown
 from flows.progress import console
-from flows.road import Route, bitstream_path, results_or_error, travel
+from flows.results import bitstream_path
+from flows.road import Route, results_or_error, travel
 from flows.schedule import Task
 from flows.steps import versions
 from flows.store import Result, Step, digest_files
@@ -83,6 +84,7 @@ def _digits_step(route: Route, engine: str, results: dict[str, Result]) -> Step:
         return {
             "engine": engine,
             "samples": SAMPLES[engine],
+            "right": round(digits.accuracy(digits.predict(outputs["y"])) * SAMPLES[engine]),
             "accuracy": round(digits.accuracy(digits.predict(outputs["y"])), 4),
             "float_accuracy": round(digits.accuracy(digits.predict_float()), 4),
             "cycles": metrics["cycles"],
@@ -113,13 +115,12 @@ def _identical(route: Route, results: dict[str, Result]) -> bool:
 def _show(route: Route, rows: list[dict[str, Any]], identical: bool, bitstream: Path, designs: list[str]) -> None:
     out, folder = console(), build_root() / route.design.name
     table = Table(title="Handwritten digits, linear classifier in INT8", title_justify="left", box=None, pad_edge=False)
-    for column in ("engine", "samples", "accuracy", "cycles", "operations/cycle", "seconds", ""):
+    for column in ("engine", "right", "cycles", "operations/cycle", "seconds", ""):
         table.add_column(column, justify="left" if column in ("engine", "") else "right")
     for row in rows:
         table.add_row(
             row["engine"],
-            str(row["samples"]),
-            f"{row['accuracy']:.2%}",
+            f"{row['right']} of {row['samples']}",
             "–" if row["cycles"] is None else f"{row['cycles']:,}",
             "–" if row["operations_per_cycle"] is None else f"{row['operations_per_cycle']:.3g}",
             f"{row['seconds']:.2f}",
@@ -127,7 +128,8 @@ def _show(route: Route, rows: list[dict[str, Any]], identical: bool, bitstream: 
         )
     out.print(table)
     same = "the same bits on every engine" if identical else "[red]the engines DIFFER[/]"
-    out.print(f"{same}; in float64 the classifier reaches {rows[0]['float_accuracy']:.2%}\n")
+    accuracy, float_accuracy = rows[0]["accuracy"], rows[0]["float_accuracy"]
+    out.print(f"{same}; accuracy {accuracy:.2%}, of the classifier in float64 {float_accuracy:.2%}\n")
     where = Table(title="What lies where", title_justify="left", box=None, pad_edge=False, show_header=False)
     for name in designs:
         where.add_row(f"Verilog of {name}", shown(build_root() / name / f"{name}.v"))

@@ -51,9 +51,14 @@ def _registers(design_name: str) -> str:
     for register in load_design(design_name).config.registers.registers:
         for field in register.fields:
             bits = f"{field.low + field.width - 1}:{field.low}" if field.width > 1 else str(field.low)
-            access = field.sw + (", write 1 clears" if field.woclr else "")
             rows.append(
-                [f"0x{register.offset_bytes:02X}", f"`{register.name}.{field.name}`", bits, access, field.description]
+                [
+                    f"0x{register.offset_bytes:02X}",
+                    f"`{register.name}.{field.name}`",
+                    bits,
+                    field.access,
+                    field.description,
+                ]
             )
     return _table(["offset", "field", "bits", "software", "meaning"], rows)
 

@@ -15,9 +15,7 @@ from rich.table import Table
 
 from flows.paths import build_root
 from flows.progress import console
-from flows.tools import PACKAGES, PROGRAMMER_LIBRARIES, command
-
-EXTRA_TOOLS = {"nextpnr-himbaechel-gowin": "gowin", "gowin_pack": "gowin"}
+from flows.tools import EXTRA_PACKAGES, PACKAGES, PROGRAMMER_LIBRARIES, command
 
 
 @dataclass(frozen=True)
@@ -59,7 +57,7 @@ def _programs() -> list[Finding]:
 def _tools() -> list[Finding]:
     found = []
     for tool, package in PACKAGES.items():
-        extra = EXTRA_TOOLS.get(tool)
+        extra = next((name for name, packages in EXTRA_PACKAGES.items() if package in packages), None)
         try:
             version = f"{importlib.metadata.version(package)} ({package})"
         except importlib.metadata.PackageNotFoundError:

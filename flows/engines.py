@@ -62,6 +62,8 @@ def load_arrays(design: Design, path: Path) -> Arrays:
     except FileNotFoundError:
         raise BadInput(f"{path}: no such file") from None
     except (OSError, ValueError, EOFError) as error:
+        if "allow_pickle" in str(error):
+            raise BadInput(f"{path}: not a readable .npz file of numbers (numpy would have to unpickle it)") from None
         raise BadInput(f"{path}: not a readable .npz file ({' '.join(str(error).split())})") from None
     except Exception as error:  # numpy lets zipfile's and zlib's own errors through
         if type(error).__module__ in ("zipfile", "zlib"):

@@ -19,6 +19,10 @@ class NielloError(Exception):
         return f"{self.message} (hint: {self.hint})" if self.hint else self.message
 
 
+class Interrupted(BaseException):
+    """The user or the system wants the command to end. No `Exception`, or a step could take it for its own failure."""
+
+
 class BadInput(NielloError):
     """The user's input is wrong: names the file, the field, the allowed range and what came."""
 

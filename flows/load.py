@@ -13,11 +13,12 @@ from typing import Any
 import yaml
 from pydantic import Field
 
+from boards.catalog import get_board
 from flows.catalog import BLOCKS, Block
 from flows.errors import BadInput
 from flows.paths import ROOT, shown
 from hdl.common.block import BlockConfig
-from hdl.common.config import Config, ConfigError, describe_value, did_you_mean
+from hdl.common.config import Config, ConfigError, describe_value, did_you_mean, nearest
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 
@@ -117,14 +118,20 @@ def _design(path: Path, document: dict[Any, Any]) -> Design:
         raise ConfigError(f"block is missing; it must be one of {', '.join(BLOCKS)}")
     block = document["block"]
     if not isinstance(block, str) or block not in BLOCKS:
-        near = did_you_mean(block, list(BLOCKS)) if isinstance(block, str) else ""
+        near = nearest(block, list(BLOCKS)) if isinstance(block, str) else ""
         raise ConfigError(f"block must be one of {', '.join(BLOCKS)}, not {describe_value(block)}{near}")
+    target = Target.parse(document.get("target", {}), at="target")
+    if target.board is not None:
+        try:
+            get_board(target.board)
+        except ConfigError as error:
+            raise ConfigError(f"target.board: {error}") from None
     return Design(
         name=path.stem,
         path=path,
         block=BLOCKS[block],
         config=BLOCKS[block].config_class().parse(document.get("params", {}), at="params"),
-        target=Target.parse(document.get("target", {}), at="target"),
+        target=target,
         budgets=Budgets.parse(document.get("budgets", {}), at="budgets"),
     )
 

@@ -21,10 +21,10 @@ CELL_KINDS = ("lut", "ff", "carry", "lutram", "bram", "dsp")
 PLACE_KINDS = ("lut", "ff", "bram", "dsp", "io")
 
 _STAGES = {
-    "elaborate": ("elaborate", "assemble"),
+    "elaborate": ("elaborate",),
     "lint": ("lint",),
     "simulate": ("bench-build", "harness", "bench", "vectors"),
-    "synth": ("netlist", "synth"),
+    "synth": ("netlist", "assemble", "synth"),
     "pnr": ("pnr",),
     "pack": ("pack",),
 }
@@ -135,7 +135,7 @@ def _run(results: Mapping[str, Result]) -> dict[str, Any]:
         stage = stage_of(identity)
         seconds[stage] += result.seconds
         if stage in peak:
-            peak[stage] = max(peak[stage], result.metrics["peak_rss_bytes"])
+            peak[stage] = max(peak[stage], result.metrics.get("peak_rss_bytes", 0))
     return {
         **{f"{stage}__seconds": round(value, 3) for stage, value in seconds.items()},
         "total__seconds": round(sum(seconds.values()), 3),

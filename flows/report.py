@@ -95,7 +95,6 @@ def render(design: Design, board: Board, results: Mapping[str, Result], metrics:
             (register, *(_markup(svg.register_picture(register, width)) for width in REGISTER_WIDTHS))
             for register in design.config.registers.registers
         ],
-        access=svg.access,
         steps=_steps(results),
     )
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 
 from boards.catalog import BOARDS, Board, get_board
 from flows import board_steps, report, steps
@@ -16,13 +14,15 @@ from flows.paths import build_root, shown
 from flows.preflight import check as preflight
 from flows.preflight import needs_of
 from flows.progress import progress_for
+from flows.results import check_budgets, publish_results
 from flows.schedule import Outcome, Task, run_tasks
-from flows.store import Result, Step, Store, publish
+from flows.store import Result, Step, Store
+from flows.tools import require_extra
 from hdl.common.config import ConfigError
 
 STAGES = {
     "elaborate": "the config becomes Verilog",
-    "lint": "Verilator reads the Verilog with all warnings on",
+    "lint": "Verilator reads the Verilog, every warning an error but those that the file waives",
     "simulate": "the Verilog is held to the golden model",
     "synth": "Yosys makes netlists of the block and of the board top",
     "pnr": "nextpnr places and routes the board top",
@@ -44,11 +44,9 @@ class Route:
     def of(cls, design: Design, board_name: str | None = None) -> Route:
         """The route to the board named, else to the design's target, else to the default board."""
         try:
-            board = get_board(board_name or design.target.board or DEFAULT_BOARD)
+            return cls(design, get_board(board_name or design.target.board or DEFAULT_BOARD))
         except ConfigError as error:
-            field = "--board" if board_name else f"{shown(design.path)}: target.board"
-            raise BadInput(f"{field}: {error}") from None
-        return cls(design, board)
+            raise BadInput(f"--board: {error}") from None
 
     def block(self, name: str) -> str:
         return f"{self.design.name}/{name}"
@@ -74,7 +72,7 @@ class Route:
 
         rtl = block("elaborate")
         add(rtl, "elaborate", (), lambda: steps.elaborate(design))
-        add(on_board("assemble"), "elaborate", (), lambda: board_steps.assemble(design, board))
+        add(on_board("assemble"), "synth", (), lambda: board_steps.assemble(design, board))
         add(on_board("synth"), "synth", (on_board("assemble"),), lambda plan: board_steps.synth(design, board, plan))
         add(
             on_board("pnr"),
@@ -144,21 +142,26 @@ def travel(
     `more_tasks`: tasks that stand beside the road's own, and may be wanted as they are.
     `from_stage`: that stage and all after it run even where their results are there.
     """
-    routes = list(routes)
+    routes = list(dict.fromkeys(routes))
     tasks: dict[str, Task] = {}
-    for route in routes:
+    for number, route in enumerate(routes):
+        for other in routes[:number]:
+            if other.design.name == route.design.name and other.design.path != route.design.path:
+                paths = f"{shown(other.design.path)} and {shown(route.design.path)}"
+                raise BadInput(f"{paths} have the same name; a design's name must be unique")
         available = route.tasks() | dict(more_tasks)
         chosen = _closure(wanted(route), available)
         if any(available[identity].stage in ("synth", "pnr", "pack", "report") for identity in chosen):
             preflight(route.design.name, needs_of(route.design.config), route.board, BOARDS)
+            require_extra(route.board)
         tasks |= {identity: task for identity, task in available.items() if identity in chosen}
     names = list(STAGES)
     forced = frozenset(names[names.index(from_stage) :]) if from_stage else frozenset()
     with progress_for(len(tasks), plain=plain) as progress:
         outcome = run_tasks(tasks, Store(build_root()), progress, forced_stages=forced)
     for route in routes:
-        _publish(route, outcome)
         check_budgets(route, outcome)
+        publish_results(route, outcome)
     return outcome
 
 
@@ -187,44 +190,3 @@ def _closure(wanted: Iterable[str], tasks: dict[str, Task]) -> set[str]:
             found.add(identity)
             pending += tasks[identity].needs
     return found
-
-
-def _publish(route: Route, outcome: Outcome) -> None:
-    """Links the files that users look for into the design's folder."""
-    folder = build_root() / route.design.name
-    results = outcome.results
-    if rtl := results.get(route.block("elaborate")):
-        for kind in ("v", "ports.json", "h", "core"):
-            publish(rtl[f"{route.design.name}.{kind}"], folder / f"{route.design.name}.{kind}")
-        publish(rtl.path / "registers", folder / "registers")
-    if packed := results.get(route.on_board("pack")):
-        bitstream = packed.path / packed.metrics["bitstream"]
-        publish(bitstream, folder / f"{route.board.name}{bitstream.suffix}")
-    if reported := results.get(route.on_board("report")):
-        for name in ("metrics.json", "report.html"):
-            publish(reported[name], folder / name)
-
-
-def bitstream_path(route: Route, outcome: Outcome) -> Path:
-    """The published bitstream of a route."""
-    suffix = Path(outcome.results[route.on_board("pack")].metrics["bitstream"]).suffix
-    return build_root() / route.design.name / f"{route.board.name}{suffix}"
-
-
-def check_budgets(route: Route, outcome: Outcome) -> None:
-    """A budget that is exceeded is an error of the stage that measured it."""
-    budgets = route.design.budgets
-    identity = route.block(f"netlist-{route.board.family}")
-    if netlist := outcome.results.get(identity):
-        for name in ("lut", "ff", "dsp", "bram"):
-            limit: Any = getattr(budgets, name)
-            if limit is not None and netlist.metrics[name] > limit:
-                outcome.errors[identity] = NielloError(
-                    f"{route.design.name}: {name} is {netlist.metrics[name]}, over its budget of {limit}"
-                )
-    identity = route.on_board("pnr")
-    routed = outcome.results.get(identity)
-    if routed and budgets.fmax_mhz is not None and routed.metrics["fmax_mhz"] < budgets.fmax_mhz:
-        outcome.errors[identity] = NielloError(
-            f"{route.design.name}: fmax_mhz is {routed.metrics['fmax_mhz']:.1f}, under its budget of {budgets.fmax_mhz}"
-        )

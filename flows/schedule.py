@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from flows.errors import NielloError
+from flows.errors import Interrupted, NielloError
 from flows.store import Result, Step, Store
+from sim.common import processes
 
 WORKER_SLOTS = 2
 
@@ -60,8 +62,8 @@ def run_tasks(
     outcome = Outcome()
     waiting = dict(tasks)
     running: dict[Future[Result], str] = {}
-    # Leaving the `with` block waits for the running steps, so an interrupt never orphans a tool.
-    with ThreadPoolExecutor(WORKER_SLOTS) as pool:
+    # Leaving the block waits for the running steps; an interrupt ends their tools.
+    with ThreadPoolExecutor(WORKER_SLOTS) as pool, _no_orphans():
         while waiting or running:
             for identity, task in list(waiting.items()):
                 if any(need in outcome.errors or need in outcome.unreached for need in task.needs):
@@ -82,6 +84,15 @@ def run_tasks(
                     outcome.errors[identity] = error
                     progress.failed(identity, tasks[identity], error)
     return outcome
+
+
+@contextlib.contextmanager
+def _no_orphans() -> Iterator[None]:
+    try:
+        yield
+    except (Interrupted, KeyboardInterrupt):
+        processes.stop_all()
+        raise
 
 
 def _run(

@@ -99,8 +99,7 @@ def description(design: Design) -> dict[str, Any]:
         for number, field in enumerate(register.fields):
             bits = f"{field.low + field.width - 1}:{field.low}" if field.width > 1 else str(field.low)
             head = ("", "") if number else (register.name, f"0x{register.offset_bytes:02x}")
-            access = field.sw + (", 1 clears" if field.woclr else "")
-            table.add_row(*head, field.name, bits, access, f"0x{field.reset:x}", field.description)
+            table.add_row(*head, field.name, bits, field.access, f"0x{field.reset:x}", field.description)
     out.print(table)
     return {
         "design": design.name,
@@ -129,7 +128,7 @@ def description(design: Design) -> dict[str, Any]:
                         "name": field.name,
                         "low": field.low,
                         "width": field.width,
-                        "access": field.sw,
+                        "access": field.access,
                         "reset": field.reset,
                         "description": field.description,
                     }

@@ -40,13 +40,13 @@ def elaborate(design: Design) -> Step:
 
 
 def lint(design: Design, rtl: Result) -> Step:
-    """Verilator's lint of the generated Verilog, every warning an error but those that generated code cannot avoid."""
+    """Verilator's lint of the generated Verilog: every warning is an error, but those that the file itself waives."""
 
     def action(out: Path) -> dict[str, Any]:
         from flows.tools import run_tool
-        from sim.common.verilator import environment, waiver_flags
+        from sim.common.verilator import environment
 
-        argv = ["verilator", "--lint-only", "-Wall", *waiver_flags(), "--top-module", design.top]
+        argv = ["verilator", "--lint-only", "-Wall", "--top-module", design.top]
         log = out / "lint.log"
         run_tool([*argv, str(rtl[f"{design.name}.v"])], cwd=out, log=log, env=environment(), timeout_s=300)
         return {"warnings": log.read_text().count("%Warning")}
@@ -208,7 +208,7 @@ def compiler() -> str:
 
 def ccache_dir() -> Path:
     """C++ objects of all designs share one cache below the build folder."""
-    return build_root() / "ccache"
+    return build_root() / ".ccache"
 
 
 def _digest(paths: list[Path]) -> str:

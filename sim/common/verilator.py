@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
+
+from sim.common import processes
 
 WAIVERS = ("WIDTHEXPAND", "WIDTHTRUNC", "CASEINCOMPLETE", "UNUSEDSIGNAL", "PROCASSINIT", "DECLFILENAME")
 """Verilator warnings that Verilog written by Amaranth and Yosys trips by its style; everything else stays fatal.
@@ -83,19 +84,11 @@ def run_tool(tool: str, argv: Sequence[str | Path], *, cwd: Path, log: Path, env
     """
     with log.open("a") as out:
         try:
-            done = subprocess.run(
-                [str(part) for part in argv],
-                cwd=cwd,
-                env=dict(env),
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=subprocess.STDOUT,
-                check=False,
-            )
+            returncode = processes.run(argv, cwd=cwd, env=env, output=out)
         except OSError as error:
             raise BuildError(tool, f"cannot be started: {error.strerror}", log) from None
-    if done.returncode:
-        raise BuildError(tool, error_line(log.read_text(errors="replace"), done.returncode), log)
+    if returncode:
+        raise BuildError(tool, error_line(log.read_text(errors="replace"), returncode), log)
 
 
 def error_line(text: str, returncode: int) -> str:

@@ -15,7 +15,6 @@ from flows.svg import (
     ROAD,
     ROAD_STYLE,
     StageFigure,
-    access,
     block_picture,
     port_groups,
     register_picture,
@@ -183,4 +182,4 @@ def test_register_picture_grows_where_names_are_long() -> None:
     ],
 )
 def test_access_says_what_software_can_do(properties: dict[str, object], word: str) -> None:
-    assert access(field("f", 0, 1, **properties)) == word
+    assert field("f", 0, 1, **properties).access == word

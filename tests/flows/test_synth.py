@@ -184,7 +184,7 @@ def netlists(tmp_path_factory):
 
 @pytest.mark.parametrize(
     ("family", "dsp", "multipliers"),
-    [("ecp5", True, 2), ("ecp5", False, 0), ("ice40", True, 2), ("ice40", False, 0), ("gowin", True, 0)],
+    [("ecp5", True, 2), ("ecp5", False, 0), ("ice40", True, 2), ("ice40", False, 0), ("gowin", True, 2)],
 )
 def test_netlist_lints_clean_and_is_counted(netlists, family, dsp, multipliers):
     folder, name, metrics = netlists(family, dsp)

@@ -14,6 +14,7 @@ import pytest
 from flows import tools, wasm
 from flows.errors import NielloError, ToolError
 from flows.tools import command, environment, error_line, run_tool, tool_version
+from sim.common import processes
 
 
 @pytest.fixture
@@ -182,10 +183,10 @@ def test_stop_all_ends_tools_that_other_threads_run(fake, tmp_path):
     thread.start()
     try:
         assert wait_until(lambda: (tmp_path / "child").exists() and (tmp_path / "child").read_text().strip() != "")
-        tools.stop_all()
+        processes.stop_all()
         thread.join(timeout=20)
     finally:
-        tools._stopping.clear()
+        processes._stopping.clear()
     assert [str(error) for error in errors] == ["slow was interrupted"]
     assert wait_until(lambda: not alive(int((tmp_path / "child").read_text())))
 
