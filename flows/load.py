@@ -20,6 +20,9 @@ from flows.paths import ROOT, shown
 from hdl.common.block import BlockConfig
 from hdl.common.config import Config, ConfigError, describe_value, did_you_mean, nearest
 
+MOST_BYTES = 1_000_000
+"""Size of a design's file; a larger one is some other file."""
+
 NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 
 
@@ -154,7 +157,9 @@ class _StrictLoader(yaml.SafeLoader):
 
 def _read_map(path: Path) -> dict[Any, Any]:
     try:
-        text = path.read_text(encoding="utf-8")
+        if path.exists() and not path.is_dir() and (not path.is_file() or path.stat().st_size > MOST_BYTES):
+            raise BadInput(f"{shown(path)}: not a regular file of at most {MOST_BYTES} bytes")
+        text = path.read_text(encoding="utf-8-sig")  # some editors put a byte order mark first
     except FileNotFoundError:
         raise BadInput(f"{shown(path)}: no such file", hint="`niello list` shows the named designs") from None
     except IsADirectoryError:

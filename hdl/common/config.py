@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import difflib
+import reprlib
 from typing import Any, Self
 
 import pydantic
+
+_SHORT = reprlib.Repr()
+_SHORT.maxlevel, _SHORT.maxstring, _SHORT.maxother, _SHORT.maxlong = 2, 60, 60, 60
 
 
 class ConfigError(ValueError):
@@ -58,7 +62,7 @@ def nearest(name: str, known: list[str]) -> str:
 def describe_value(value: Any) -> str:
     """A received value as an error message shows it: its text, cut at 60 characters, and its kind."""
     kinds = {dict: "a map", list: "a list", str: "a string", bool: "a boolean", type(None): "nothing"}
-    text = repr(value)
+    text = _SHORT.repr(value)  # never the whole: a few lines of YAML can name the same list a billion times
     text = text if len(text) <= 60 else text[:57] + "..."
     kind = kinds.get(type(value))
     if value is None:

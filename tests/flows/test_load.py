@@ -1,5 +1,7 @@
 """Everything that can be wrong with a design's file, by whole message."""
 
+import os
+
 import pytest
 
 from flows.errors import BadInput
@@ -97,6 +99,33 @@ def test_load_identity_depends_on_the_parameters_alone(tmp_path):
 )
 def test_load_refuses_a_bad_file_in_one_line(tmp_path, text, message):
     assert refusal(tmp_path, text) == message
+
+
+def test_load_refuses_a_bomb_of_aliases_at_once(tmp_path):
+    lines = ["a: &a [x, x, x, x, x, x, x, x, x]"]
+    lines += [f"{name}: &{name} [{', '.join([f'*{chr(ord(name) - 1)}'] * 9)}]" for name in "bcdefghi"]
+    assert refusal(tmp_path, "\n".join(lines) + "\n") == "FILE: a is not a field; known: block, params, target, budgets"
+    bomb = "block: simd.dot\nparams:\n  lanes:\n    x: &a [1, 1]\n"
+    bomb += "".join(f"    x{n}: &{chr(98 + n)} [{', '.join(['*' + chr(97 + n)] * 9)}]\n" for n in range(12))
+    message = refusal(tmp_path, bomb)
+    assert message.startswith(
+        "FILE: params.lanes must be a whole number in 2..64, not {'x': [1, 1], 'x0': [[...], [...]"
+    )
+    assert len(message) < 200
+
+
+def test_load_refuses_what_is_no_regular_or_no_small_file(tmp_path):
+    fifo = tmp_path / "pipe.yml"
+    os.mkfifo(fifo)
+    with pytest.raises(BadInput, match=r"pipe.yml: not a regular file of at most 1000000 bytes$"):
+        load_design(str(fifo))
+    assert refusal(tmp_path, "#" * 1_000_001) == "FILE: not a regular file of at most 1000000 bytes"
+
+
+def test_load_takes_a_byte_order_mark_and_dos_line_ends(tmp_path):
+    path = tmp_path / "mine.yml"
+    path.write_bytes(b"\xef\xbb\xbf" + GOOD.replace("\n", "\r\n").encode())
+    assert load_design(str(path)).config.lanes == 8
 
 
 def test_load_refuses_a_bad_file_name(tmp_path):
