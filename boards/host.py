@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from boards.host_link import (
     MOST_WORDS,
+    PING_CONTENT_BYTES,
     Answer,
     Command,
     Identity,
@@ -32,6 +33,7 @@ from boards.host_link import (
     write,
 )
 from boards.host_streams import StreamStall, run_streams
+from boards.link import LINK_BASE, link_registers
 from hdl.common.host_protocol import ANSWER_RESERVE_BYTES, PROTOCOL_VERSION, Status
 from sim.common.beats import Beats
 
@@ -128,6 +130,8 @@ class Host:
             raise HostError(
                 f"the device on {self._name} speaks version {answer[0]} of the link, not {PROTOCOL_VERSION}"
             )
+        if len(answer) != PING_CONTENT_BYTES:
+            raise HostError(f"the device on {self._name} gave no sensible answer to PING")
         sizes = answer[9:]
         buffer_bytes, channel_bytes = (int.from_bytes(sizes[i : i + 2], "little") for i in (0, 4))
         self._identity = Identity(answer[0], answer[1:9], buffer_bytes, sizes[2], sizes[3], channel_bytes)
@@ -148,6 +152,11 @@ class Host:
                 f"identity {found.identity.hex()}, expected {identity.hex()}; program it again"
             )
         return found
+
+    def reset_design(self) -> None:
+        """Reset the block and its queues, so that nothing of an earlier, perhaps cut-off, run is left in them."""
+        control = link_registers()["control"]
+        self.write(LINK_BASE + control.offset_bytes, [control["reset_design"].mask])
 
     def fits(self, commands: Sequence[Command]) -> bool:
         """Whether one frame holds these commands, and its response their longest answers."""
@@ -291,7 +300,9 @@ class Host:
     def _receive(self, sequence: int) -> bytes | None:
         """The next good frame of this number, or None when the line falls silent, or brings nothing but noise."""
         limit = 4 * (self._identity.buffer_bytes if self._identity else 1024)
-        while limit > 0:
+        # The longest frame takes milliseconds on the line; a device that trickles something else must not hold us up.
+        deadline = time.monotonic() + 10 * self._timeout_s
+        while limit > 0 and time.monotonic() < deadline:
             chunk = self._port.read(max(1, getattr(self._port, "in_waiting", 0)))
             if not chunk:
                 return None

@@ -13,6 +13,8 @@ import numpy.typing as npt
 from hdl.common.host_protocol import Opcode, Status
 
 MOST_WORDS = 255
+PING_CONTENT_BYTES = 15
+"""Answer to PING after its status: version, identity, buffer, channels in and out, channel size."""
 
 
 @dataclass(frozen=True)

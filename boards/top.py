@@ -3,6 +3,7 @@
 Addresses on the host's bus (bytes):
 
     0x0000_0000   the block's registers (`csr`)
+    0x4000_0000   the board top's own (`link.rdl`)
     0x8000_0000   memory windows, one after the other, for blocks with memory ports; none yet
 
 All else answers DECERR.
@@ -12,12 +13,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Module, Signal, Value
+from amaranth.hdl import Module, ResetInserter, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from boards.link import LINK_BASE, link_registers
 from hdl.common.axi import AXI4LiteSignature, is_packet, packet
 from hdl.common.bridge import Bridge
+from hdl.common.csr_bank import CSRBank
 from hdl.common.decoder import AddressDecoder
 from hdl.common.stream import Downsizer, Fifo, Upsizer
 from hdl.common.uart import UartReceiver, UartTransmitter
@@ -104,7 +107,11 @@ class BoardTop(wiring.Component):
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
-        m.submodules.block = block = self._block
+        m.submodules.link = link = CSRBank(link_registers())
+        # Bridge and UART go on; all that data of an earlier host could be left in is reset.
+        reset = ResetInserter(link.control.reset_design.value)
+        block = self._block
+        m.submodules.block = reset(block)
         m.submodules.receiver = receiver = self._receiver
         m.submodules.transmitter = transmitter = self._transmitter
         m.submodules.bridge = bridge = self._bridge
@@ -112,15 +119,17 @@ class BoardTop(wiring.Component):
         wiring.connect(m, bridge.tx, transmitter.i)
         m.d.comb += [receiver.rx.eq(self.uart_rx), self.uart_tx.eq(transmitter.tx)]
 
-        windows = [] if self._csr_bits is None else [(REGISTERS_BASE, self._csr_bits)]
+        windows = [(LINK_BASE, len(link.bus.awaddr))]
+        windows += [] if self._csr_bits is None else [(REGISTERS_BASE, self._csr_bits)]
         m.submodules.decoder = decoder = AddressDecoder(windows)
         wiring.connect(m, bridge.bus, decoder.bus)
-        if windows:
-            wiring.connect(m, decoder.windows[0], block.csr)
+        wiring.connect(m, decoder.windows[0], link.bus)
+        if self._csr_bits is not None:
+            wiring.connect(m, decoder.windows[1], block.csr)
         for number, name in enumerate(self._inputs):
-            self._connect_input(m, name, bridge.inputs[number], getattr(block, name))
+            self._connect_input(m, name, bridge.inputs[number], getattr(block, name), reset)
         for number, name in enumerate(self._outputs):
-            self._connect_output(m, name, getattr(block, name), bridge.outputs[number])
+            self._connect_output(m, name, getattr(block, name), bridge.outputs[number], reset)
 
         linger = Signal(range(self._activity_cycles + 1))
         with m.If(receiver.o.valid | bridge.tx.valid):
@@ -130,22 +139,22 @@ class BoardTop(wiring.Component):
         m.d.comb += self.activity.eq(linger != 0)
         return m
 
-    def _connect_input(self, m: Module, name: str, source: Any, port: Any) -> None:
+    def _connect_input(self, m: Module, name: str, source: Any, port: Any, reset: Any) -> None:
         fifo = Fifo(packet(8), self._channel_bytes)
-        m.submodules[f"fifo_{name}"] = fifo
+        m.submodules[f"fifo_{name}"] = reset(fifo)
         wiring.connect(m, source, fifo.i)
         wide: Any = fifo.o
         data_bytes = len(_tdata(port)) // 8
         if data_bytes > 1:
             upsizer = Upsizer(1, data_bytes)
-            m.submodules[f"upsizer_{name}"] = upsizer
+            m.submodules[f"upsizer_{name}"] = reset(upsizer)
             wiring.connect(m, fifo.o, upsizer.i)
             wide = upsizer.o
         m.d.comb += [_tdata(port).eq(wide.payload.data), port.valid.eq(wide.valid), wide.ready.eq(port.ready)]
         if _has_packets(port):
             m.d.comb += port.payload.last.eq(wide.payload.last)
 
-    def _connect_output(self, m: Module, name: str, port: Any, sink: Any) -> None:
+    def _connect_output(self, m: Module, name: str, port: Any, sink: Any, reset: Any) -> None:
         packets = _has_packets(port)
         data_bytes = len(_tdata(port)) // 8
         narrow: Any = stream.Signature(packet(8 * data_bytes)).create()
@@ -154,11 +163,11 @@ class BoardTop(wiring.Component):
             m.d.comb += narrow.payload.last.eq(port.payload.last)
         if data_bytes > 1:
             downsizer = Downsizer(data_bytes, 1)
-            m.submodules[f"downsizer_{name}"] = downsizer
+            m.submodules[f"downsizer_{name}"] = reset(downsizer)
             wiring.connect(m, narrow, downsizer.i)
             narrow = downsizer.o
         fifo = Fifo(packet(8) if packets else 8, self._channel_bytes)
-        m.submodules[f"fifo_{name}"] = fifo
+        m.submodules[f"fifo_{name}"] = reset(fifo)
         m.d.comb += [fifo.i.valid.eq(narrow.valid), narrow.ready.eq(fifo.i.ready)]
         m.d.comb += [sink.valid.eq(fifo.o.valid), fifo.o.ready.eq(sink.ready)]
         if packets:

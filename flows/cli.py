@@ -6,6 +6,7 @@ Exit 0: done and right. 1: a failure. 2: bad input, one line on standard error.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -113,7 +114,7 @@ def _add_road_verb(verb: str, stage: str, summary: str) -> None:
     ) -> None:
         from flows.commands import road
 
-        emit(**road(designs or [], board, first, last or stage, plain))
+        emit(**road(designs or [], board, first, stage if last is None else last, plain))
 
 
 for _verb, (_stage, _summary) in ROAD_VERBS.items():
@@ -195,6 +196,9 @@ def clean(
 
 def main() -> None:
     """Entry point: exit codes and one-line errors."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by whoever called us
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115  for the life of the process
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
     try:
@@ -210,8 +214,11 @@ def main() -> None:
     except Interrupted:
         code = _failed("interrupted", 1)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        _silence()
         code = 1
+    except OSError as error:
+        where = f": {error.filename}" if error.filename else ""
+        code = _failed(f"{(error.strerror or str(error)).lower()}{where}", 1)
     except Exception as error:
         if os.environ.get("NIELLO_DEBUG"):
             traceback.print_exc()
@@ -225,6 +232,19 @@ def _interrupt(number: int, frame: object) -> None:
 
 def _failed(message: str, code: int, *, hint: str | None = None) -> int:
     line = f"{message} (hint: {hint})" if hint else message
-    print(f"niello: {line}", file=sys.stderr)
-    emit(error=line, exit=code)
+    # A name or a value in it may hold anything; the line must stay one, and must not steer a terminal.
+    line = "".join(char if char.isprintable() else repr(char)[1:-1] for char in line)
+    try:
+        print(f"niello: {line}", file=sys.stderr)
+        emit(error=line, exit=code)
+    except OSError:
+        _silence()
     return code
+
+
+def _silence() -> None:
+    """Nobody reads what we write; what Python still has to say at its end goes nowhere."""
+    with contextlib.suppress(OSError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        for number in (1, 2):
+            os.dup2(nowhere, number)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ from rich.table import Table
 from flows import engines, run
 from flows.errors import BadInput
 from flows.load import NAME, load_design, named_designs
+from flows.output import check_output, write_output
 from flows.paths import build_root, shown
 from flows.progress import console
 from flows.results import RTL_KINDS, bitstream_path
@@ -20,6 +22,9 @@ from flows.road import STAGES, Route, results_or_error, travel
 from flows.schedule import Outcome
 from flows.store import disk_errors
 from hdl.common.config import did_you_mean, nearest
+
+MOST_BAUD = 12_000_000
+"""Beyond what any serial adapter does."""
 
 
 def routes_of(designs: list[str], board: str | None = None) -> list[Route]:
@@ -39,12 +44,15 @@ def rtl(designs: list[str], out: Path | None, plain: bool) -> dict[str, Any]:
         if out is None:
             files[name] = [str(build_root() / name / source.name) for source in sources]
             continue
-        with disk_errors(out):
+        with disk_errors(out, hint="make room, or name another folder with -o"):
             try:
                 out.mkdir(parents=True, exist_ok=True)
             except FileExistsError:
                 raise BadInput(f"{out}: a file, not a folder") from None
-            files[name] = [str(shutil.copyfile(source, out / source.name)) for source in sources]
+            for source in sources:
+                check_output(out / source.name)
+                write_output(out / source.name, source.read_bytes())
+            files[name] = [str(out / source.name) for source in sources]
     for name, written in files.items():
         print(f"{name}: {' '.join(shown(Path(path).absolute()) for path in written)}", file=sys.stderr)
     return {"designs": files}
@@ -101,17 +109,25 @@ def run_arrays(
         raise BadInput(f"--stalls must be in 0..0.95, not {stalls}")
     if stalls and engine not in ("rtl", "netlist"):
         raise BadInput(f"--stalls works with --engine rtl or netlist, not {engine}")
+    if not 0 <= seed < 1 << 64:
+        raise BadInput(f"--seed must be in 0..{(1 << 64) - 1}, not {seed}")
+    if baud is not None and not 1 <= baud <= MOST_BAUD:
+        raise BadInput(f"--baud must be in 1..{MOST_BAUD}, not {baud}")
+    if out is not None:
+        check_output(out, inputs=(inputs,))
     route = Route.of(load_design(design_name), board)
     arrays = engines.load_arrays(route.design, inputs)
     needed = run.needs(route, engine)
-    if engine == "board" and port is None:
+    if engine == "board" and not port:
         raise BadInput("--engine board needs --port", hint=f"a {route.board.title} shows as a serial port in /dev")
     results = results_or_error(travel([route], lambda _: needed, plain=plain)) if needed else {}
     outputs, metrics = run.execute(route, engine, results, arrays, port=port or "", baud=baud, stalls=stalls, seed=seed)
     result = {"design": route.design.name, "engine": engine, "items": len(next(iter(outputs.values())))} | metrics
     if out is not None:
-        with disk_errors(out.parent):
-            _save(out, outputs)
+        content = io.BytesIO()
+        np.savez(content, **outputs)  # type: ignore[arg-type]
+        with disk_errors(out.parent, hint="make room, or name another file with -o"):
+            write_output(out, content.getvalue())
         result["out"] = str(out)
     _say(result)
     return result
@@ -128,9 +144,21 @@ def clean(design: str | None) -> dict[str, Any]:
         if name not in built:
             raise BadInput(f'nothing is built of "{design}"{did_you_mean(design, built) if built else ""}')
         folder = root / name
+    elif root.is_dir() and not _is_ours(root):
+        raise BadInput(f"{shown(root)}: holds more than results of ours; remove it by hand")
     with disk_errors(root):
-        shutil.rmtree(folder, ignore_errors=not folder.exists())
+        for path in sorted(folder.iterdir()) if folder.is_dir() else []:
+            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+        if folder.is_dir() and not folder.is_symlink():
+            folder.rmdir()
     return {"removed": str(folder)}
+
+
+def _is_ours(root: Path) -> bool:
+    """Whether a build folder holds nothing but folders of designs and our own hidden ones."""
+    return all(
+        path.name in (".ccache", ".locks") or (NAME.fullmatch(path.name) and path.is_dir()) for path in root.iterdir()
+    )
 
 
 def _say(result: dict[str, Any]) -> None:
@@ -168,19 +196,3 @@ def _figures(route: Route, outcome: Outcome) -> dict[str, Any]:
     if routed := outcome.results.get(route.on_board("pnr")):
         figures["board_top"] = {name: routed.metrics.get(name) for name in (*kinds, "fmax_mhz", "clock_mhz")}
     return figures
-
-
-def _save(path: Path, arrays: engines.Arrays) -> None:
-    """Writes an .npz whole or not at all, under exactly the name asked for."""
-    temporary = path.with_name(f".{path.name}.part")
-    try:
-        with open(temporary, "wb") as handle:
-            np.savez(handle, **arrays)  # type: ignore[arg-type]
-        temporary.replace(path)
-    except FileNotFoundError:
-        raise BadInput(f"{path}: no such folder") from None
-    except IsADirectoryError:
-        raise BadInput(f"{path}: a folder, not a file") from None
-    finally:
-        if temporary.exists():
-            temporary.unlink()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,9 +96,9 @@ def load_design(name_or_path: str) -> Design:
     if name_or_path in known:
         return _load_file(known[name_or_path])
     path = Path(name_or_path)
-    if path.suffix in (".yml", ".yaml") or "/" in name_or_path or path.is_file():
+    if path.suffix in (".yml", ".yaml") or "/" in name_or_path or os.path.isfile(name_or_path):  # noqa: PTH113  no error for any name
         return _load_file(path)
-    raise BadInput(f'no design "{name_or_path}"{did_you_mean(name_or_path, list(known))}')
+    raise BadInput(f'no design "{name_or_path[:80]}"{did_you_mean(name_or_path[:80], list(known))}')
 
 
 def _load_file(path: Path) -> Design:
@@ -177,6 +178,11 @@ def _read_map(path: Path) -> dict[Any, Any]:
         raise BadInput(f"{shown(path)}{place}: {error.problem}", hint=hint) from None
     except yaml.YAMLError as error:
         raise BadInput(f"{shown(path)}: {' '.join(str(error).split())}") from None
+    except RecursionError:
+        raise BadInput(f"{shown(path)}: nested too deeply for a design") from None
+    except (ValueError, KeyError, AttributeError, TypeError) as error:
+        # PyYAML lets through what Python says of a number, a date or a tag that it cannot make.
+        raise BadInput(f"{shown(path)}: a value that YAML cannot read ({error})") from None
     if document is None:
         raise BadInput(f"{shown(path)}: the file is empty; a design has at least `block:` and `params:`")
     if not isinstance(document, dict):

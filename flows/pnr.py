@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from boards.board import Board
-from flows.errors import NielloError
+from flows.errors import NielloError, ToolError
 from flows.plan import commands
 from flows.tools import run_tool
 
@@ -67,7 +67,10 @@ def pnr_board(
     run = run_tool(step, cwd=out_dir, log=log, description=f"nextpnr for {board.name}")
     for file in taken:
         (out_dir / file.name).unlink()
-    report = json.loads((out_dir / "report.json").read_text())
+    try:
+        report = json.loads((out_dir / "report.json").read_text())
+    except ValueError:
+        raise ToolError(f"nextpnr for {board.name}", "left a report that cannot be read", log) from None
     metrics: dict[str, Any] = usage(board.family, report)
     metrics["clocks"] = clocks = {
         name: {"fmax_mhz": round(clock["achieved"], 3), "clock_mhz": round(clock["constraint"], 6)}

@@ -6,13 +6,14 @@ import functools
 import importlib.metadata
 import os
 import platform
+import shlex
 import shutil
 from pathlib import Path
 from typing import Any
 
 from flows.errors import NielloError, ToolError
 from flows.load import Design
-from flows.paths import ROOT, build_root
+from flows.paths import ROOT, build_root, shown
 from flows.store import Result, Step, digest_files
 
 RANDOM_SEED = 1
@@ -66,6 +67,9 @@ def build_bench(design: Design, rtl: Result) -> Step:
         from flows.engines import simulation_errors
         from sim.common.runner import build_bench as build
 
+        if any(char.isspace() for char in str(out)):
+            hint = "NIELLO_BUILD names another build folder"
+            raise NielloError(f"GNU make cannot build in a path with a blank: {shown(out.parent)}", hint=hint)
         with simulation_errors():
             build(rtl[f"{design.name}.v"], design.top, out, ccache_dir=ccache_dir())
         return {}
@@ -199,11 +203,12 @@ def versions(*packages: str) -> dict[str, str]:
 @functools.cache
 def compiler() -> str:
     """Identity of the C++ compiler: a new one, even in the same place, builds anew."""
-    path = shutil.which(os.environ.get("CXX", "g++"))
+    words = shlex.split(os.environ.get("CXX") or "g++")
+    path = shutil.which(words[-1] if words[0].endswith("ccache") else words[0])
     if path is None:
         raise NielloError("no C++ compiler on PATH", hint="apt install g++")
     status = Path(path).stat()
-    return f"{Path(path).resolve()} {status.st_size} {int(status.st_mtime)}"
+    return f"{' '.join(words)} {Path(path).resolve()} {status.st_size} {int(status.st_mtime)}"
 
 
 def ccache_dir() -> Path:

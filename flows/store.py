@@ -25,6 +25,7 @@ from flows.errors import NielloError, ToolError
 from flows.paths import shown
 
 SCHEMA = 1
+ROOM_BYTES = 256 * 1024
 
 
 @dataclasses.dataclass(frozen=True)
@@ -118,16 +119,18 @@ class Store:
             yield
 
     def _work(self, step: Step, place: Path) -> Result:
-        # We hold the lock, so a folder left under this name is of a process that died.
-        work = place.with_name(f".{place.name}.work")
+        # We hold the lock, so a folder left under this name is of a process that died. Ours has a name of its own, as
+        # tools of the dead one may live on for a while.
+        work = place.with_name(f".{place.name}.{os.getpid()}.work")
         failed = place.with_name(f"{place.name}.failed")
-        for old in (work, failed):
+        for old in (*place.parent.glob(f".{place.name}.*.work"), failed):
             _remove(old)
         work.mkdir()
         start = time.monotonic()
         try:
             metrics = step.action(work)
-            record = {
+            require_room(work)
+            record: dict[str, Any] = {
                 "schema": SCHEMA,
                 "step": step.name,
                 "owner": step.owner,
@@ -137,6 +140,7 @@ class Store:
                 "metrics": metrics,
                 "outputs": _outputs(work, step.files),
             }
+            record["sha256"] = digest_of(record)
             _write_whole(work / "step.json", json.dumps(record, indent=1) + "\n")
         except BaseException as error:
             with contextlib.suppress(OSError):
@@ -162,29 +166,53 @@ def digest_files(paths: list[Path], *, relative_to: Path) -> str:
     return digest_of({str(path.relative_to(relative_to)): _sha256(path) for path in paths})
 
 
+def require_room(folder: Path) -> None:
+    """Checks that the disk still takes something.
+
+    Some tools end with success though the disk was full and what they wrote is cut off; but then there is no room after
+    them, either.
+
+    Raises
+    ------
+    OSError
+        ENOSPC, if there is none.
+    """
+    probe = folder / ".room"
+    try:
+        with open(probe, "wb") as handle:
+            handle.write(bytes(ROOM_BYTES))
+            handle.flush()
+            os.fsync(handle.fileno())
+    finally:
+        probe.unlink(missing_ok=True)
+
+
 def publish(target: Path, link: Path) -> None:
     """Makes `link` a relative symbolic link to `target`, in one step, whatever stood there."""
+    relative = os.path.relpath(target, link.parent)
+    if link.is_symlink() and str(link.readlink()) == relative:
+        return
     with disk_errors(link.parent):
         temporary = link.with_name(f".{link.name}.{os.getpid()}")
         temporary.unlink(missing_ok=True)
-        temporary.symlink_to(os.path.relpath(target, link.parent))
+        temporary.symlink_to(relative)
         temporary.replace(link)
 
 
 @contextlib.contextmanager
-def disk_errors(where: Path) -> Iterator[None]:
+def disk_errors(where: Path, *, hint: str = "") -> Iterator[None]:
     """Turns what a disk can refuse into one line."""
     try:
         yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise NielloError(
-                f"no room left on the disk of {shown(where)}", hint="`niello clean` frees the build folder"
+                f"no room left on the disk of {shown(where)}", hint=hint or "`niello clean` frees the build folder"
             ) from None
         if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST):
             raise NielloError(
                 f"cannot write {error.filename or where}: {error.strerror}",
-                hint="NIELLO_BUILD names another build folder",
+                hint=hint or "NIELLO_BUILD names another build folder",
             ) from None
         raise
 
@@ -193,7 +221,7 @@ def _read(place: Path, key: str) -> Result | None:
     """The result in a folder, or None where there is none, it is damaged, or a file of it changed."""
     try:
         record = json.loads((place / "step.json").read_text())
-        if record["key"] != key or record["schema"] != SCHEMA:
+        if record.pop("sha256") != digest_of(record) or record["key"] != key or record["schema"] != SCHEMA:
             return None
         for name, known in record["outputs"].items():
             status = (place / name).stat()
@@ -201,7 +229,7 @@ def _read(place: Path, key: str) -> Result | None:
                 return None
         outputs = {name: known[0] for name, known in record["outputs"].items()}
         return Result(place, key, record["seconds"], record["metrics"], outputs, cached=True)
-    except (OSError, ValueError, KeyError, TypeError, IndexError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
 
 

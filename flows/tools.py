@@ -24,6 +24,7 @@ from pathlib import Path
 from boards.board import Board
 from flows import wasm
 from flows.errors import NielloError, ToolError
+from flows.store import require_room
 from sim.common import processes
 
 SHIM = Path(__file__).resolve().parent / "bin" / "yosys"
@@ -196,6 +197,10 @@ def run_tool(
             raise ToolError(subject, f"cannot be started: {error.strerror}", log, hint=_hint(str(error))) from None
         with processes.tracked(process.pid):
             usage = _wait(process, began + timeout_s)
+        try:
+            require_room(cwd)  # while the tool's temporary files still stand
+        except OSError as error:
+            raise ToolError(subject, f"no room left on the disk ({error.strerror})", log, hint="make room") from None
     seconds = time.monotonic() - began
     if usage is None:
         line = f"stopped: no end after {timeout_s:g} s"

@@ -56,9 +56,17 @@ def tracked(group: int) -> Iterator[None]:
 
 
 def run(
-    argv: Sequence[str | Path], *, env: Mapping[str, str], output: IO[str], cwd: Path | None = None, stdin: str = ""
+    argv: Sequence[str | Path],
+    *,
+    env: Mapping[str, str],
+    output: IO[str],
+    cwd: Path | None = None,
+    stdin: str = "",
+    timeout_s: float = 1800.0,
 ) -> int:
     """Run a program to its end, its output and errors into `output`; its exit code, negative if a signal ended it.
+
+    After `timeout_s` it is killed with all it started, and its output says so.
 
     Raises
     ------
@@ -76,5 +84,10 @@ def run(
         start_new_session=True,
     ) as process:
         with tracked(process.pid):
-            process.communicate(stdin)
+            try:
+                process.communicate(stdin, timeout=timeout_s)
+            except subprocess.TimeoutExpired:
+                kill_group(process.pid)
+                process.communicate()
+                output.write(f"\nError: stopped: no end after {timeout_s:g} s\n")
         return process.returncode

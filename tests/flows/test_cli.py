@@ -177,6 +177,46 @@ def test_cli_run_out_in_a_missing_folder_is_refused(tmp_path):
     np.savez(tmp_path / "in.npz", a=np.ones((1, 2), np.int8), b=np.ones((1, 2), np.int8))
     missing = tmp_path / "none" / "out.npz"
     assert refused("run", "dot_int8x4", tmp_path / "in.npz", "-o", missing) == f"{missing}: no such folder"
+    given = tmp_path / "in.npz"
+    assert refused("run", "dot_int8x4", given, "-o", given) == f"{given}: is an input, too"
+    assert refused("run", "dot_int8x4", given, "-o", tmp_path) == f"{tmp_path}: a folder, not a file"
+    assert niello("run", "dot_int8x4", given, "-o", "/dev/null")[0] == 0
+    assert not Path("/dev/null").is_file()
+
+
+def test_cli_names_with_control_characters_stay_one_line(tmp_path):
+    assert refused("describe", "a\nb\x1b[31m") == (
+        'no design "a\\nb\\x1b[31m"; known: dot_int8x16, dot_int8x32, dot_int8x4'
+    )
+
+
+@pytest.mark.parametrize("redirection", [">&-", "2>&-", ">/dev/full", "| head -c 0"])
+def test_cli_closed_or_full_outputs_give_no_traceback(redirection):
+    done = subprocess.run(
+        ["bash", "-c", f"{NIELLO} describe nosuch {redirection}"], capture_output=True, text=True, check=False
+    )
+    assert "Traceback" not in done.stderr
+    assert "Exception ignored" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("[" * 5000, "nested too deeply for a design"),
+        ("block: 2020-99-99\n", "a value that YAML cannot read (month must be in 1..12)"),
+        ("block: !!int foo\n", "a value that YAML cannot read (invalid literal for int() with base 10: 'foo')"),
+    ],
+)
+def test_cli_values_that_yaml_cannot_read_are_bad_input(tmp_path, text, why):
+    path = tmp_path / "odd.yml"
+    path.write_text(text)
+    assert refused("describe", path) == f"{path}: {why}"
+
+
+def test_cli_clean_leaves_a_folder_of_other_things_alone(tmp_path):
+    (tmp_path / "thesis.tex").write_text("years of work")
+    assert refused("clean", NIELLO_BUILD=str(tmp_path)).endswith("holds more than results of ours; remove it by hand")
+    assert (tmp_path / "thesis.tex").exists()
 
 
 def test_cli_board_engine_without_a_board_fails_in_one_line(tmp_path):

@@ -5,6 +5,8 @@ import dataclasses
 import numpy as np
 import pytest
 
+from boards.board_sim import BoardSim
+from boards.host import Host
 from flows import engines, run
 from flows.errors import NielloError, ToolError
 from flows.load import load_design
@@ -81,6 +83,23 @@ def test_engines_mismatch_is_named_and_kept(route, tmp_path):
     )
     with np.load(tmp_path / "mismatch.npz") as kept:
         assert sorted(kept.files) == ["a", "b", "y_got", "y_model"]
+
+
+def test_engines_board_forgets_a_run_that_was_cut_off(route, results):
+    library, design, board = results[route.on_board("board-sim")][HARNESS_LIBRARY], route.design, route.board
+    ports = engines.read_ports(results[route.block("elaborate")][f"{DESIGN}.ports.json"])
+    given = arrays(design, 8, 20)
+    expected, _ = engines.run_model(design, given)
+    clock_hz = route.clock_hz()
+    with BoardSim(library, clock_hz=clock_hz, baud=board.baud) as port:
+        with Host.open(port, board.baud) as host:
+            host.ping()
+            host.send(0, bytes(range(1, 30)), False)  # a packet without an end, and in the middle of a beat
+            host.send(1, bytes(range(1, 14)), True)
+            host.send(0, bytes(range(50, 90)), True)  # and whole ones whose results nobody takes
+            host.send(1, bytes(range(50, 90)), True)
+        got, _ = engines.run_serial(design, port, board.baud, ports, given, clock_hz=clock_hz)
+    assert got["y"].tolist() == expected["y"].tolist()
 
 
 def test_engines_board_with_another_design_is_refused(route, results):
