@@ -1,5 +1,6 @@
 """Results are whole or absent, whatever happens to the process, the disk or the files."""
 
+import errno
 import json
 import multiprocessing
 import os
@@ -57,7 +58,9 @@ def test_store_force_runs_again(store):
     assert store.run(writer()).cached is True
 
 
-@pytest.mark.parametrize("damage", ["change", "remove", "truncate_record", "empty_record", "other_record"])
+@pytest.mark.parametrize(
+    "damage", ["change", "remove", "truncate_record", "empty_record", "other_record", "edited_record", "deep_record"]
+)
 def test_store_damaged_result_is_made_anew(store, damage):
     result = store.run(writer())
     file, record = result["sub/result.txt"], result.path / "step.json"
@@ -69,6 +72,10 @@ def test_store_damaged_result_is_made_anew(store, damage):
         record.write_text(record.read_text()[:100])
     elif damage == "empty_record":
         record.write_text("")
+    elif damage == "edited_record":
+        record.write_text(record.read_text().replace('"length": 5', '"length": 6'))
+    elif damage == "deep_record":
+        record.write_text("[" * 100_000)
     else:
         record.write_text("[1, 2]")
     again = store.run(writer())
@@ -174,6 +181,16 @@ def test_store_full_disk_is_one_line_and_leaves_no_result(store):
         f"no room left on the disk of {store.root} (hint: `niello clean` frees the build folder)"
     )
     assert store.find(step) is None
+
+
+def test_store_success_on_a_full_disk_is_not_believed(store, monkeypatch):
+    def no_room(folder):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("flows.store.require_room", no_room)
+    with pytest.raises(NielloError, match=r"^no room left on the disk of "):
+        store.run(writer())
+    assert store.find(writer()) is None
 
 
 def test_store_unwritable_place_is_one_line(tmp_path):

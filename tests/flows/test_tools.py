@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import threading
@@ -167,6 +168,15 @@ def test_interrupt_kills_the_tool_and_all_it_started(fake, tmp_path, monkeypatch
     child = int((tmp_path / "child").read_text())
     assert calls
     assert wait_until(lambda: not alive(child))
+
+
+def test_tool_that_says_nothing_of_a_full_disk_is_an_error(tmp_path, monkeypatch):
+    def no_room(folder):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("flows.tools.require_room", no_room)
+    with pytest.raises(ToolError, match=r"^true: no room left on the disk \(No space left on device\); log: \S+ \("):
+        run_tool(["/bin/true"], cwd=tmp_path, log=tmp_path / "log")
 
 
 def test_stop_all_ends_tools_that_other_threads_run(fake, tmp_path):
