@@ -121,19 +121,22 @@ def build_harness(design: Design, rtl: Result, *, netlist: Result | None = None,
         from sim.common.harness import build_harness as build
 
         with simulation_errors():
-            library = build(sources, rtl[f"{design.name}.ports.json"], out, ccache_dir=ccache_dir())
+            ports = rtl[f"{design.name}.ports.json"]
+            library = build(sources, ports, out, optimise=optimise, ccache_dir=ccache_dir())
         if library.name != HARNESS_LIBRARY:
             library.rename(out / HARNESS_LIBRARY)
         return {}
 
-    sources = [rtl[f"{design.name}.v"]]
+    sources, optimise = [rtl[f"{design.name}.v"]], "-O2"
     if netlist is not None:
+        optimise = "-O1"  # much more C++, for far fewer vectors
         sources = [netlist[f"{design.top}.netlist.v"], netlist[f"{design.top}.cells.v"]]
     inputs = {
         "sources": [digest_files([source], relative_to=source.parent) for source in sources],
         "ports": rtl.outputs[f"{design.name}.ports.json"],
         "versions": versions("verilator"),
         "compiler": compiler(),
+        "optimise": optimise,
         "glue": _digest([*_sim_common("harness", "verilate", "verilator", "design_ports"), HARNESS_GLUE]),
     }
     name = "harness" if netlist is None else f"netlist-harness-{family}"

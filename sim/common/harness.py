@@ -61,6 +61,7 @@ def build_harness(
     build_dir: Path,
     *,
     extra_args: Sequence[str] = (),
+    optimise: str = "-O2",
     ccache_dir: Path | None = None,
 ) -> Path:
     """Compile a design and the harness around it into one shared library in `build_dir`.
@@ -73,6 +74,8 @@ def build_harness(
         The design's `ports.json`.
     extra_args : sequence of str
         More Verilator options.
+    optimise : str
+        The C++ compiler's level for the model: `-O1` for what is compiled for a few vectors.
 
     Returns
     -------
@@ -87,7 +90,9 @@ def build_harness(
     design = DesignPorts(ports)
     glue = {"design.h": design.header(), "harness.cpp": Path(__file__).with_name("harness.cpp").read_text()}
     sources = [verilog] if isinstance(verilog, Path) else list(verilog)
-    return build_library(sources, design.top, glue, build_dir, arguments=extra_args, ccache_dir=ccache_dir)
+    return build_library(
+        sources, design.top, glue, build_dir, arguments=extra_args, optimise=optimise, ccache_dir=ccache_dir
+    )
 
 
 class Harness:

@@ -40,6 +40,7 @@ def build_library(
     build_dir: Path,
     *,
     arguments: Sequence[str] = (),
+    optimise: str = "-O2",
     ccache_dir: Path | None = None,
 ) -> Path:
     """Compile module `top` of the `verilog` files together with `glue` into `build_dir`.
@@ -51,6 +52,8 @@ def build_library(
         others are there to be included. One of them defines `vl_fatal`, which must not return.
     arguments : sequence of str
         More Verilator options.
+    optimise : str
+        The C++ compiler's level for the model.
 
     Returns
     -------
@@ -76,7 +79,7 @@ def build_library(
     run_tool("verilator", [*command, *arguments, *sources], cwd=build_dir, log=log, env=env)
     for name, text in glue.items():
         (build_dir / name).write_text(text)
-    units = _units(build_dir, [name for name in glue if name.endswith(".cpp")])
+    units = _units(build_dir, [name for name in glue if name.endswith(".cpp")], optimise)
     _compile(build_dir, units, env, log)
     objects = [unit.replace(".cpp", ".o") for unit in units]
     link = [*_compiler(env), "-shared", "-pthread", "-Wl,-Bsymbolic", "-Wl,--build-id=none", "-o", LIBRARY, *objects]
@@ -96,7 +99,7 @@ def load_library(library: Path, functions: Mapping[str, Signature]) -> ctypes.CD
     return loaded
 
 
-def _units(build_dir: Path, glue: Iterable[str]) -> dict[str, str]:
+def _units(build_dir: Path, glue: Iterable[str], optimise: str) -> dict[str, str]:
     """Write the translation units; their names, each with its optimisation level."""
     fast: list[Path] = []
     slow: list[Path] = []
@@ -104,9 +107,9 @@ def _units(build_dir: Path, glue: Iterable[str]) -> dict[str, str]:
         (slow if path.stem.endswith("__Slow") else fast).append(path)
     units: dict[str, tuple[str, list[str]]] = {"runtime.cpp": ("-O1", ["verilated.cpp", "verilated_threads.cpp"])}
     if sum(path.stat().st_size for path in (*fast, *slow)) <= UNIT_BYTES:
-        units["model.cpp"] = ("-O2", [path.name for path in (*fast, *slow)] + list(glue))
+        units["model.cpp"] = (optimise, [path.name for path in (*fast, *slow)] + list(glue))
     else:
-        for kind, level, paths in (("fast", "-O2", fast), ("slow", "-O0", slow)):
+        for kind, level, paths in (("fast", optimise, fast), ("slow", "-O0", slow)):
             for number, names in enumerate(_batches(paths)):
                 units[f"{kind}{number}.cpp"] = (level, names)
         units["fast0.cpp"][1].extend(glue)

@@ -243,7 +243,8 @@ def test_build_names_the_error_of_verilator(tmp_path: Path) -> None:
 def test_environment_severs_an_outer_jobserver() -> None:
     outer = {"PATH": os.defpath, "MAKEFLAGS": " -j8 --jobserver-auth=3,4", "MFLAGS": "-j8", "MAKELEVEL": "2"}
     env = environment(base=outer)
-    assert env["MAKEFLAGS"] == "CFG_CXXFLAGS_PCH_I=-include"
+    assert env["MAKEFLAGS"].split()[0] == "CFG_CXXFLAGS_PCH_I=-include"
+    assert "-j" not in env["MAKEFLAGS"]
     assert not {"MFLAGS", "MAKELEVEL"} & set(env)
     assert Path(env["VERILATOR_ROOT"], "include", "verilated.cpp").exists()
     assert env["PATH"].startswith(env["VERILATOR_ROOT"])
