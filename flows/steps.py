@@ -129,7 +129,7 @@ def build_harness(design: Design, rtl: Result, *, netlist: Result | None = None,
 
     sources, optimise = [rtl[f"{design.name}.v"]], "-O2"
     if netlist is not None:
-        optimise = "-O1"  # much more C++, for far fewer vectors
+        optimise = "-O0"  # much more C++, for far fewer vectors
         sources = [netlist[f"{design.top}.netlist.v"], netlist[f"{design.top}.cells.v"]]
     inputs = {
         "sources": [digest_files([source], relative_to=source.parent) for source in sources],
