@@ -88,6 +88,12 @@ class Route:
         )
         add(block("bench-build"), "simulate", (rtl,), lambda rtl: steps.build_bench(design, rtl))
         add(block("harness"), "simulate", (rtl,), lambda rtl: steps.build_harness(design, rtl))
+        add(
+            on_board("board-sim"),
+            "engine",
+            (on_board("assemble"),),
+            lambda plan: board_steps.board_sim(design, board, plan),
+        )
         add(block("lint"), "lint", (rtl,), lambda rtl: steps.lint(design, rtl))
         add(block(f"netlist-{family}"), "synth", (rtl,), lambda rtl: steps.netlist(design, rtl, family, dsp=dsp))
         add(
@@ -107,12 +113,6 @@ class Route:
             "engine",
             (rtl, block(f"netlist-{family}")),
             lambda rtl, netlist: steps.build_harness(design, rtl, netlist=netlist, family=family),
-        )
-        add(
-            on_board("board-sim"),
-            "engine",
-            (on_board("assemble"),),
-            lambda plan: board_steps.board_sim(design, board, plan),
         )
         measured = tuple(self.upto("pack", tasks))
         add(
