@@ -1,0 +1,73 @@
+"""The operand modes and output formats of `simd.mac`, and how they are numbered: data for gateware, models and flows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hdl.common.format_table import BLOCKS, ELEMENTS, BlockFormat, ElementFormat
+
+OPERAND_BITS = 32
+"""One beat of either operand."""
+
+
+@dataclass(frozen=True)
+class Mode:
+    """What the operands of a dot product are.
+
+    Attributes
+    ----------
+    name, code : in texts; in a job
+    element : format of an element
+    slot_bits : what an element takes on the bus; 6-bit elements take a byte, and its upper two bits must be zero
+    block : block format that the elements belong to, or None
+    """
+
+    name: str
+    code: int
+    element: ElementFormat
+    slot_bits: int
+    block: BlockFormat | None = None
+
+    @property
+    def elements_per_beat(self) -> int:
+        """Multiplications in a cycle; of 16-bit elements there is one, in the lower half of the beat."""
+        return {4: 8, 8: 4, 16: 1}[self.slot_bits]
+
+    @property
+    def beats_per_block(self) -> int:
+        """Beats of a whole block; 0 if there are no blocks."""
+        return self.block.block_length // self.elements_per_beat if self.block else 0
+
+
+def _modes() -> dict[str, Mode]:
+    names = ["fp4", "p4_1", "p8_0", "p16_1", "int4", "int8", "e4m3", "e5m2"]
+    found = {name: Mode(name, code, ELEMENTS[name], ELEMENTS[name].bits) for code, name in enumerate(names)}
+    for code, (name, block) in enumerate(BLOCKS.items(), len(found)):
+        slot_bits = 4 if block.element.bits == 4 else 8
+        found[name] = Mode(name, code, block.element, slot_bits, block)
+    return found
+
+
+MODES = _modes()
+"""By name; single formats first, then blocks. The code never changes: what is added comes last."""
+
+OUTPUT_FORMATS = (
+    *("fp4", "p4_1", "p8_0", "p16_1", "int4", "int8", "e4m3", "e5m2"),
+    *("e2m3", "e3m2", "fp16", "bf16", "fp32", "int32"),
+)
+"""What a result can be; the place in this list is its code in a job."""
+
+STATUS = ("nar", "nan", "inf", "overflow", "underflow")
+"""What a result can report; bit 0 first."""
+
+
+def default_output(mode: Mode) -> str:
+    """The output format of a dot product where none is asked for."""
+    if mode.block:
+        return "fp32"
+    return "int32" if mode.name.startswith("int") else mode.name
+
+
+JOB_BITS = 16
+JOB_MODE, JOB_OUTPUT, JOB_INFINITY = slice(0, 4), slice(4, 8), 8
+"""Fields of a job: mode, output format, and whether overflow gives infinity where there is one."""
