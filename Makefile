@@ -8,7 +8,7 @@
 #       DESIGN=NAME      a named design or a YAML file      BOARD=NAME      as `make boards` lists them
 #       ARGS="..."       anything else that `niello VERB --help` names
 #
-#   make setup EXTRAS=gowin        adds an extra (here: the Tang Nano boards)
+#   make setup EXTRAS=gowin        adds an extra: gowin (the Tang Nano boards), oracles (one more judge of posits)
 #   make check                     lint, format, types
 #   make docs                      renews the generated tables of the READMEs
 #   make lock                      renews requirements*.lock from pyproject.toml

@@ -43,7 +43,8 @@ class Block:
     ----------
     name : family and block, `simd.dot`
     summary : one line for lists
-    config, component : `module:Class`
+    config : `module:Class`
+    component : `module:Class`, or a function; called with the config
     vectors, bench : module
     """
 
@@ -94,6 +95,14 @@ BLOCKS = {
             component="hdl.simd.dot:Dot",
             vectors="sim.simd.dot_vectors",
             bench="sim.simd.dot_bench",
+        ),
+        Block(
+            name="simd.mac",
+            summary="dot products in many number formats, exact until they are rounded once",
+            config="hdl.simd.config:MacConfig",
+            component="hdl.simd.mac:build",
+            vectors="sim.simd.mac_vectors",
+            bench="sim.simd.mac_bench",
         ),
     ]
 }

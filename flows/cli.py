@@ -165,6 +165,37 @@ def demo(
     emit(**command(design, board, plain))
 
 
+simd = typer.Typer(help="What only the simd family's designs do.")
+app.add_typer(simd, name="simd")
+
+
+@simd.command("dot")
+def simd_dot(
+    design: Annotated[str, typer.Option(metavar="DESIGN", help="A simd.mac design: its name, or a YAML file.")],
+    format_name: Annotated[str, typer.Option("--format", help="What the codes mean: p8_0, e4m3, int8, mxfp4, …")],
+    inputs: Annotated[
+        Path,
+        typer.Option(
+            "--in",
+            metavar="FILE.json",
+            help='A list of {"a": [codes], "b": [codes]}; of block formats with "scale_a" and "scale_b", too.',
+        ),
+    ],
+    out_format: Annotated[
+        str | None,
+        typer.Option(help="Format of the results. Default: the operands' own; int32 of integers; fp32 of blocks."),
+    ] = None,
+    overflow: Annotated[
+        str, typer.Option(help="What too large a number becomes: saturate, or inf where there is infinity.")
+    ] = "saturate",
+    engine: Annotated[str, typer.Option(help="model or rtl.")] = "model",
+) -> None:
+    """Dot products in any number format, exact and rounded once; all numbers are given and shown as codes."""
+    from flows.simd import dot as command
+
+    emit(**command(design, format_name, inputs, out_format, overflow, engine))
+
+
 @app.command()
 def boards() -> None:
     """The boards, what they have, and which named designs fit."""

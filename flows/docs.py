@@ -48,7 +48,10 @@ def _ports(design_name: str) -> str:
 
 def _registers(design_name: str) -> str:
     rows = []
-    for register in load_design(design_name).config.registers.registers:
+    registers = load_design(design_name).config.registers
+    if registers is None:
+        return "No registers.\n"
+    for register in registers.registers:
         for field in register.fields:
             bits = f"{field.low + field.width - 1}:{field.low}" if field.width > 1 else str(field.low)
             rows.append(

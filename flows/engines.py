@@ -107,6 +107,7 @@ def run_serial(
     """Through the host driver on a serial port, real or pseudo.
 
     `cycles` are those in which the block had work in flight, as its own counter says; the line's time is not in them.
+    None of a block without registers.
     """
     from boards.host import Host
 
@@ -119,7 +120,7 @@ def run_serial(
         beats = host.run_streams(
             vectors.pack(design.config, arrays), vectors.expected_beats(design.config, arrays), ports["ports"]
         )
-        cycles = host.read(registers["cycles"].offset_bytes, 1)[0]
+        cycles = host.read(registers["cycles"].offset_bytes, 1)[0] if registers else None
     metrics = _metrics(design, arrays, cycles, start)
     return vectors.unpack(design.config, arrays, beats), metrics | {"clock_hz": clock_hz}
 
@@ -186,7 +187,7 @@ def measure(design: Design, library: Path, ports: dict[str, Any]) -> dict[str, A
     return {"latency_cycles": first_out - last_in, "operations_per_cycle": metrics["operations_per_cycle"]}
 
 
-def _metrics(design: Design, arrays: Arrays, cycles: int, start: float) -> dict[str, Any]:
+def _metrics(design: Design, arrays: Arrays, cycles: int | None, start: float) -> dict[str, Any]:
     operations = design.block.vectors_module().operations(design.config, arrays)
     return {
         "cycles": cycles,

@@ -1,6 +1,7 @@
 """A block's registers for those who use it: C header and HTML pages, by PeakRDL, from the block's SystemRDL file.
 
-Both depend on the file, its parameters and the output's name alone: no dates, no paths, no hash order.
+Both depend on the file, its parameters and the output's name alone: no dates, no paths, no hash order. A block without
+registers has a header of its ports' widths.
 """
 
 from __future__ import annotations
@@ -9,8 +10,9 @@ import json
 import re
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from flows.errors import NielloError
 
@@ -46,12 +48,28 @@ def c_header(path: Path, parameters: Mapping[str, int], out_file: Path) -> None:
 
     from hdl.common.rdl import elaborate
 
-    name = re.sub(r"\W|^(?=\d)", "_", out_file.stem, flags=re.ASCII)
+    name = _stem(out_file)
     node = elaborate(path, parameters, name=name)
     with tempfile.TemporaryDirectory() as folder:
         header = Path(folder) / f"{name}.h"  # PeakRDL makes the include guard of the file's name
         CHeaderExporter().export(node, str(header), std=CStandard.gnu11, reuse_typedefs=False)
         out_file.write_text(header.read_text(encoding="utf-8"), encoding="utf-8")
+
+
+def ports_header(ports: Sequence[Mapping[str, Any]], out_file: Path) -> None:
+    """Writes the C header of a block that has no registers: the width of each port, in bits, `<STEM>__<PORT>_bw`.
+
+    The stem is as in `c_header`; `ports` are those of `ports.json`.
+    """
+    name = _stem(out_file).upper()
+    widths = "".join(f"#define {name}__{port['name'].upper()}_bw {port['width']}\n" for port in ports)
+    text = f"// No registers: its streams are all that it has. Widths of the ports, in bits.\n\n{widths}"
+    out_file.write_text(f"#ifndef {name}_H\n#define {name}_H\n\n{text}\n#endif // {name}_H\n", encoding="utf-8")
+
+
+def _stem(out_file: Path) -> str:
+    """A file's name without its suffix, as a C identifier."""
+    return re.sub(r"\W|^(?=\d)", "_", out_file.stem, flags=re.ASCII)
 
 
 def html(path: Path, parameters: Mapping[str, int], out_dir: Path) -> None:

@@ -76,6 +76,7 @@ def render(design: Design, board: Board, results: Mapping[str, Result], metrics:
     ports = json.loads(results[f"{design.name}/elaborate"][f"{design.name}.ports.json"].read_text())["ports"]
     routed = results[f"{design.name}/{board.name}/pnr"]
     stages = _stages(results, metrics["run"])
+    registers = design.config.registers
     return environment.get_template("report.html.j2").render(
         design=design,
         board=board,
@@ -93,7 +94,7 @@ def render(design: Design, board: Board, results: Mapping[str, Result], metrics:
         parameters=_parameters(design),
         registers=[
             (register, *(_markup(svg.register_picture(register, width)) for width in REGISTER_WIDTHS))
-            for register in design.config.registers.registers
+            for register in (registers.registers if registers else ())
         ],
         steps=_steps(results),
     )

@@ -48,7 +48,8 @@ def publish_results(route: Route, outcome: Outcome) -> None:
             _unlink_all(folder)  # figures and bitstreams of another config must not stand beside this one
         for kind in RTL_KINDS:
             publish(rtl[f"{name}.{kind}"], folder / f"{name}.{kind}")
-        publish(rtl.path / "registers", folder / "registers")
+        if route.design.config.register_source is not None:
+            publish(rtl.path / "registers", folder / "registers")
     if any(identity.startswith(f"{name}/") for identity in outcome.errors):
         return
     if packed := results.get(route.on_board("pack")):

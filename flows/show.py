@@ -94,13 +94,14 @@ def description(design: Design) -> dict[str, Any]:
         for name, spec in specs.items():
             table.add_row(name, direction, str(spec), spec.meaning)
     out.print(table, "")
+    registers = config.registers.registers if config.registers else ()
     table = _table("register", "offset", "field", "bits", "software", "reset", "meaning")
-    for register in config.registers.registers:
+    for register in registers:
         for number, field in enumerate(register.fields):
             bits = f"{field.low + field.width - 1}:{field.low}" if field.width > 1 else str(field.low)
             head = ("", "") if number else (register.name, f"0x{register.offset_bytes:02x}")
             table.add_row(*head, field.name, bits, field.access, f"0x{field.reset:x}", field.description)
-    out.print(table)
+    out.print(table if registers else "no registers")
     return {
         "design": design.name,
         "block": design.block.name,
@@ -135,7 +136,7 @@ def description(design: Design) -> dict[str, Any]:
                     for field in register.fields
                 ],
             }
-            for register in config.registers.registers
+            for register in registers
         ],
     }
 

@@ -22,14 +22,15 @@ STALL_PROBABILITY = 0.25
 
 
 def elaborate(design: Design) -> Step:
-    """Verilog, ports, register header and FuseSoC core of a block, and its registers as pages."""
+    """Verilog, ports, register header and FuseSoC core of a block, and its registers, if it has any, as pages."""
 
     def action(out: Path) -> dict[str, Any]:
         from flows.register_docs import html
         from flows.verilog import write_rtl
 
         files = write_rtl(design, out)
-        html(*design.config.register_source, out / "registers")
+        if design.config.register_source is not None:
+            html(*design.config.register_source, out / "registers")
         return {"verilog_lines": files["v"].read_text().count("\n"), "latency_cycles": design.config.latency_cycles}
 
     inputs = {

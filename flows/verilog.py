@@ -80,7 +80,7 @@ def write_rtl(design: Design, out_dir: Path) -> dict[str, Path]:
 
     `latency_cycles` in `ports.json` is from the handshake of an item's last input beat to its first output beat.
     """
-    from flows.register_docs import c_header
+    from flows.register_docs import c_header, ports_header
 
     component = design.block.build(design.config)
     table = port_table(component)
@@ -95,8 +95,10 @@ def write_rtl(design: Design, out_dir: Path) -> dict[str, Path]:
         "ports": table,
     }
     files["ports.json"].write_text(json.dumps(ports_json, indent=1) + "\n")
-    rdl, parameters = design.config.register_source
-    c_header(rdl, parameters, files["h"])
+    if design.config.register_source is None:
+        ports_header(table, files["h"])
+    else:
+        c_header(*design.config.register_source, files["h"])
     files["core"].write_text(_core(design))
     return files
 

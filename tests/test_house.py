@@ -14,7 +14,15 @@ PACKAGES = ("hdl", "sim", "boards", "flows", "tests", "bench")
 # What each package may import of ours. `sim` reads of `hdl` only what holds no gateware: configs and data tables.
 ARROWS = {
     "hdl": ("hdl",),
-    "sim": ("sim", "hdl.common.config", "hdl.common.block", "hdl.common.registers", "hdl.common.format_table", "hdl.*.config"),
+    "sim": (
+        "sim",
+        "hdl.common.config",
+        "hdl.common.block",
+        "hdl.common.registers",
+        "hdl.common.format_table",
+        "hdl.*.modes",
+        "hdl.*.config",
+    ),
     "boards": ("boards", "hdl", "sim"),
     "flows": ("flows", "boards", "hdl", "sim"),
 }

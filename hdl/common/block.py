@@ -24,10 +24,10 @@ class BlockConfig(Config):
 
     @property
     @abstractmethod
-    def register_source(self) -> tuple[Path, dict[str, int]]:
-        """The block's SystemRDL file, and the parameters that it is elaborated with."""
+    def register_source(self) -> tuple[Path, dict[str, int]] | None:
+        """The block's SystemRDL file, and the parameters that it is elaborated with; None if it has no registers."""
 
     @property
-    def registers(self) -> RegisterMap:
-        """The control and status registers."""
-        return load_registers(*self.register_source)
+    def registers(self) -> RegisterMap | None:
+        """The control and status registers; None if it has none."""
+        return None if self.register_source is None else load_registers(*self.register_source)

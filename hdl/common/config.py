@@ -80,6 +80,9 @@ def field_range(model: type[pydantic.BaseModel], name: str) -> str:
         return "one of " + ", ".join(map(str, prop["enum"]))
     if "const" in prop:
         return str(prop["const"])
+    if "enum" in prop.get("items", {}):
+        least = {0: "any", 1: "one or more"}.get(prop.get("minItems", 0), f"at least {prop.get('minItems')}")
+        return f"a list of {least} of {', '.join(map(str, prop['items']['enum']))}"
     kind = {
         "integer": "a whole number",
         "number": "a number",
@@ -103,5 +106,11 @@ def _explain(model: type[pydantic.BaseModel], error: Any, at: str) -> str:
     if error["type"] == "value_error":  # raised by a validator of ours, already in words
         return f"{where}: {error['ctx']['error']}"
     if len(path) == 1 and path[0] in model.model_fields:
-        return f"{where} must be {field_range(model, path[0])}, not {describe_value(error['input'])}"
+        received = list(error["input"]) if isinstance(error["input"], tuple) else error["input"]
+        return f"{where} must be {field_range(model, path[0])}, not {describe_value(received)}"
+    if len(path) == 2 and path[0] in model.model_fields and error["type"] == "literal_error":
+        known = [str(one) for one in model.model_json_schema()["properties"][path[0]]["items"]["enum"]]
+        near = nearest(error["input"], known) if isinstance(error["input"], str) else ""
+        where = f"{at}.{path[0]}[{path[1]}]"
+        return f"{where} must be one of {', '.join(known)}, not {describe_value(error['input'])}{near}"
     return f"{where}: {error['msg']}, not {describe_value(error['input'])}"

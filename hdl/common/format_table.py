@@ -65,7 +65,7 @@ class FloatFormat:
 
     @property
     def infinity_code(self) -> int:
-        """Plus infinity, where there is one."""
+        """Plus infinity, where `specials` is `ieee`; elsewhere the smallest number with the largest exponent field."""
         return ((1 << self.exponent_bits) - 1) << self.mantissa_bits
 
     @property
@@ -107,7 +107,7 @@ NumberFormat = ElementFormat | PowerFormat
 
 @dataclass(frozen=True)
 class BlockFormat:
-    """`block_length` elements share one scale; a number is element * scale (* tensor scale, an fp32 of the whole tensor).
+    """`block_length` elements share a scale; a number is element * scale (* tensor scale, an fp32 of the whole tensor).
 
     Elements are packed in as few bits as they have; on a bus, one of 6 bits takes a byte.
     """
@@ -155,7 +155,7 @@ for _name, _element in (
     ("mxfp4", "fp4"),
 ):
     BLOCKS[_name] = BlockFormat(_name, ELEMENTS[_element], 32, E8M0)  # type: ignore[arg-type]
-BLOCKS["nvfp4"] = BlockFormat("nvfp4", ELEMENTS["fp4"], 16, ELEMENTS["e4m3"], has_tensor_scale=True)  # type: ignore[arg-type]
+BLOCKS["nvfp4"] = BlockFormat("nvfp4", ELEMENTS["fp4"], 16, ELEMENTS["e4m3"], True)  # type: ignore[arg-type]
 
 MAX_POSIT_BITS = 32
 MAX_POSIT_EXPONENT_BITS = 3

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field, model_validator
 
 from hdl.common.block import BlockConfig
+from hdl.common.format_table import ELEMENTS
+from hdl.simd.modes import ACCUMULATOR_BITS, ACCUMULATOR_EXPONENT, MODES, OUTPUT_FORMATS
 
 
 class DotConfig(BlockConfig):
@@ -58,3 +60,110 @@ class DotConfig(BlockConfig):
     def register_source(self) -> tuple[Path, dict[str, int]]:
         """The register file and its parameters."""
         return Path(__file__).with_name("dot.rdl"), {"LANES": self.lanes, "LATENCY": self.latency_cycles}
+
+
+SINGLE_MODES = ("fp4", "p4_1", "p8_0", "p16_1", "int4", "int8", "e4m3", "e5m2")
+
+
+def _tuple_of_list(value: Any) -> Any:
+    """YAML and JSON have lists where a frozen config has tuples; sets, which have no order, stay wrong."""
+    return tuple(value) if isinstance(value, list) else value
+
+
+class MacConfig(BlockConfig):
+    """`simd.mac`: dot products in many number formats, exact until they are rounded once."""
+
+    modes: Annotated[
+        tuple[Literal["fp4", "p4_1", "p8_0", "p16_1", "int4", "int8", "e4m3", "e5m2"], ...],
+        BeforeValidator(_tuple_of_list),
+    ] = Field(min_length=1)
+    """Operand formats that a job can choose from; what another one would need is not built."""
+
+    outputs: Annotated[tuple[Literal[OUTPUT_FORMATS], ...], BeforeValidator(_tuple_of_list)] = Field(  # type: ignore[valid-type]
+        min_length=1
+    )
+    """Formats of results that a job can choose from."""
+
+    core_only: bool = False
+    """The bare core: operands and job in one stream, no registers, no buffers."""
+
+    segment_bits: ClassVar[int] = 16
+
+    @model_validator(mode="after")
+    def _check_lists(self) -> Self:
+        for name, chosen in (("modes", self.modes), ("outputs", self.outputs)):
+            twice = sorted({item for item in chosen if chosen.count(item) > 1})
+            if twice:
+                raise ValueError(f"{name} must name every format once, not {twice[0]} twice")
+        return self
+
+    @property
+    def mode_bits(self) -> int:
+        """Bits of a job's mode that tell the built ones apart."""
+        return max(1, max(MODES[mode].code for mode in self.modes).bit_length())
+
+    @property
+    def output_bits(self) -> int:
+        """Bits of a job's output format that tell the built ones apart."""
+        return max(1, max(OUTPUT_FORMATS.index(name) for name in self.outputs).bit_length())
+
+    @property
+    def significand_bits(self) -> int:
+        """Operand width of each of the four multiplier blocks."""
+        return 8 if "int8" in self.modes else 7
+
+    @property
+    def lane_shift_bits(self) -> int:
+        """Bits of a byte lane's shift."""
+        return 6 if "e5m2" in self.modes else 5
+
+    @property
+    def lane_bits(self) -> int:
+        """A byte lane's product in its place, with its sign.
+
+        P(8,0): 2**24; P(4,1): 2**16; INT8: 2**14; E4M3: 15 * 15 * 2**30; E5M2: 7 * 7 * 2**60.
+        """
+        return max({"e5m2": 67, "e4m3": 39}.get(mode, 26) for mode in self.modes)
+
+    @property
+    def sum_bits(self) -> int:
+        """The sum of a beat's products: of four byte lanes and four odd nibbles, or one of P(16,1)."""
+        return self.lane_bits + 2
+
+    @property
+    def term_bits(self) -> int:
+        """That sum, moved to its place within an accumulator segment."""
+        offsets = [self.place(mode) % self.segment_bits for mode in self.modes if mode != "p16_1"]
+        if "p16_1" in self.modes:
+            offsets.append(self.segment_bits - 1)
+        return self.sum_bits + max(offsets)
+
+    @staticmethod
+    def place(mode: str) -> int:
+        """Place of a product's last bit in the accumulator."""
+        return MODES[mode].product_exponent - ACCUMULATOR_EXPONENT
+
+    @property
+    def result_bits(self) -> int:
+        """The widest output format."""
+        return max(ELEMENTS[name].bits for name in self.outputs)
+
+    pipeline_cycles: ClassVar[int] = 5
+    """From operands to accumulator: decoder of P(16,1), multiplier, aligner in two steps, accumulator."""
+
+    @property
+    def latency_cycles(self) -> int:
+        """From the cycle that takes a dot product's last beat to the first that offers its result: the pipeline, the
+        carries' way through all segments, the segments' way up, the normaliser in two steps, the output's shift."""
+        segments = ACCUMULATOR_BITS // self.segment_bits
+        return self.pipeline_cycles + 2 * (segments - 1) + 2 + 1
+
+    @property
+    def multipliers(self) -> int:
+        """None that a tool could map to a DSP block: the array is made of gates."""
+        return 0
+
+    @property
+    def register_source(self) -> tuple[Path, dict[str, int]] | None:
+        """The register file and its parameters; the bare core has none."""
+        return None if self.core_only else (Path(__file__).with_name("mac.rdl"), {"LATENCY": self.latency_cycles})

@@ -1,10 +1,10 @@
-"""The operand modes and output formats of `simd.mac`, and how they are numbered: data for gateware, models and flows."""
+"""Operand modes and output formats of `simd.mac`, and how they are numbered: data for gateware, models and flows."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hdl.common.format_table import BLOCKS, ELEMENTS, BlockFormat, ElementFormat
+from hdl.common.format_table import BLOCKS, ELEMENTS, BlockFormat, ElementFormat, FloatFormat, IntFormat, PositFormat
 
 OPERAND_BITS = 32
 """One beat of either operand."""
@@ -32,6 +32,20 @@ class Mode:
     def elements_per_beat(self) -> int:
         """Multiplications in a cycle; of 16-bit elements there is one, in the lower half of the beat."""
         return {4: 8, 8: 4, 16: 1}[self.slot_bits]
+
+    @property
+    def product_exponent(self) -> int:
+        """Weight of a product's last place, as a power of two: every product is a whole multiple of 2**this.
+
+        Twice that of the smallest number; half of that for floats, whose decoders give a shift of at least one.
+        """
+        element = self.element
+        if isinstance(element, PositFormat):
+            return -2 * element.max_scale
+        if isinstance(element, FloatFormat):
+            return 2 * (-element.bias - element.mantissa_bits)
+        assert isinstance(element, IntFormat)
+        return 2 * element.lsb_exponent
 
     @property
     def beats_per_block(self) -> int:
@@ -67,6 +81,10 @@ def default_output(mode: Mode) -> str:
         return "fp32"
     return "int32" if mode.name.startswith("int") else mode.name
 
+
+ACCUMULATOR_BITS = 128
+ACCUMULATOR_EXPONENT = -56
+"""The accumulator holds multiples of 2**this, the smallest product of P(16,1); so wide is the rest that all fits."""
 
 JOB_BITS = 16
 JOB_MODE, JOB_OUTPUT, JOB_INFINITY = slice(0, 4), slice(4, 8), 8

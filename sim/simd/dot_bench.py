@@ -17,6 +17,7 @@ from cocotb.clock import Clock
 from cocotb.triggers import ClockCycles, FallingEdge, RisingEdge, Timer, with_timeout
 from cocotbext.axi import AxiLiteBus, AxiLiteMaster, AxiStreamBus, AxiStreamSink
 
+from hdl.common.registers import load_registers
 from hdl.simd.config import DotConfig
 from sim.common.beats import Beats
 from sim.common.runner import CLOCK_PERIOD_NS
@@ -25,7 +26,7 @@ from sim.common.streams import Edge
 from sim.simd.dot_model import dot_packets
 
 CONFIG = DotConfig.parse(json.loads(os.environ["NIELLO_CONFIG"]))
-REGISTERS = CONFIG.registers
+REGISTERS = load_registers(*CONFIG.register_source)
 OVERFLOW, LENGTH_MISMATCH, BUSY = (REGISTERS["status"][name].mask for name in ("overflow", "length_mismatch", "busy"))
 
 Packets = list[npt.NDArray[np.int8]]

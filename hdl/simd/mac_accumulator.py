@@ -1,0 +1,80 @@
+"""The fourth stage of `simd.mac`: one fixed-point accumulator that holds any sum of products exactly."""
+
+from __future__ import annotations
+
+from functools import reduce
+from operator import or_
+
+from amaranth.hdl import Cat, Const, Module, Signal, signed
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from hdl.common.arithmetic import extended, wire
+from hdl.simd.config import MacConfig
+from hdl.simd.mac_align import SEGMENTS_BELOW
+from hdl.simd.modes import ACCUMULATOR_BITS
+
+FROZEN_SEGMENTS = 2
+"""Topmost segments that stand still in modes whose sums stay below them."""
+
+
+class Accumulator(wiring.Component):
+    """A sum of terms, in segments of 16 bits whose carries wait a cycle: a term a cycle at the speed of a 16-bit adder.
+
+    After the last term, as many cycles without one as there are segments above the lowest bring every carry home. In
+    modes that do not need them (`wide` low) the topmost segments stand still; then the sign stands below them.
+
+    Members
+    -------
+    clear : the accumulator becomes 0
+    term, segment : of `Aligner`; 0 where there is none
+    wide : the topmost segments take part
+    shift_up : every segment moves one up, zeros follow; this and `clear` only when no carries are left
+    value : the accumulator
+    """
+
+    def __init__(self, config: MacConfig):
+        self._config = config
+        super().__init__(
+            {
+                "clear": In(1),
+                "term": In(signed(config.term_bits)),
+                "segment": In(8),
+                "wide": In(1),
+                "shift_up": In(1),
+                "value": Out(ACCUMULATOR_BITS),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        bits = self._config.segment_bits
+        count = ACCUMULATOR_BITS // bits
+        slices = [self.term[low : low + bits] for low in range(0, len(self.term), bits)]
+        slices[-1] = extended(slices[-1], bits)
+        sign = self.term[-1]
+        segments = [Signal(bits, name=f"segment_{k}", reset_less=True) for k in range(count)]
+        carries = [Signal(name=f"carry_{k}", reset_less=True) for k in range(count)]
+        above = Const(0, 1)  # this segment lies above the whole term: it gets copies of the sign
+        keep = ~(self.clear | self.shift_up)
+        for k in range(count):
+            terms = []
+            for index, part in enumerate(slices):
+                lowest = k - index + SEGMENTS_BELOW
+                if 0 <= lowest < len(self.segment):
+                    terms.append(part & self.segment[lowest].replicate(bits))
+            lowest = k - len(slices) + SEGMENTS_BELOW
+            if lowest >= 0:
+                here = self.segment[: lowest + 1].any() if isinstance(above, Const) else self.segment[lowest]
+                above = wire(m, above | here, f"above_{k}")
+            frozen = k >= count - FROZEN_SEGMENTS
+            terms.append((sign & above & (self.wide if frozen else Const(1, 1))).replicate(bits))
+            below = segments[k - 1] if k else Const(0, bits)
+            kept = Signal(bits, name=f"kept_{k}")
+            m.d.comb += kept.eq((segments[k] & keep.replicate(bits)) | (below & self.shift_up.replicate(bits)))
+            carry = carries[k - 1] if k else Const(0, 1)
+            if k == count - FROZEN_SEGMENTS:
+                carry = carry & self.wide
+            m.d.sync += Cat(segments[k], carries[k]).eq(kept + reduce(or_, terms) + carry)
+        m.d.comb += self.value.eq(Cat(segments))
+        return m

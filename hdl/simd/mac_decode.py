@@ -1,0 +1,166 @@
+"""Operand decoders of `simd.mac`: from codes to signed significands and shifts, combinational.
+
+A lane's number is significand * 2**(shift + exponent), where the exponent is its mode's: half of
+`Mode.product_exponent`.
+Significands are right-aligned wherever that is cheaper than to normalise them: the aligner behind the multipliers
+shifts anyway. A code of zeros always gives a significand of zero, so that an operand gated to zero adds nothing.
+"""
+
+from __future__ import annotations
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from hdl.common.format_table import FloatFormat
+
+
+def leading_run(bits: list[Value]) -> list[Value]:
+    """Of `bits`, most significant first, for each one whether it and all before it equal the first."""
+    run: list[Value] = [Const(1, 1)]
+    for bit in bits[1:]:
+        run.append(run[-1] & ~(bit ^ bits[0]))
+    return run
+
+
+def negate_if(negative: Value, magnitude: Value) -> Value:
+    """The signed number of one bit more."""
+    return Mux(negative, -magnitude, magnitude)[: len(magnitude) + 1].as_signed()
+
+
+class PositByteDecoder(wiring.Component):
+    """P(8,0): value = significand * 2**(shift - 6).
+
+    Right-aligned: below one a P(8,0) is a fixed-point number, its code / 64; above, the run of regime bits is replaced
+    by the sign and the bit that ends it by the hidden digit, and the last place weighs 2**(2 * run - 7).
+    """
+
+    def __init__(self):
+        super().__init__({"code": In(8), "significand": Out(signed(7)), "shift": Out(4), "nar": Out(1)})
+
+    def elaborate(self, platform):
+        m = Module()
+        sign, body = self.code[7], self.code[:7]
+        run = leading_run(list(reversed(body)))  # run[i]: more than i regime bits
+        large, largest = Signal(), Signal()
+        flipped = Signal(7)
+        mask = Cat(*reversed([Const(1, 1), *run[:6]]))  # the run, and the bit that ends it
+        count = Cat((run[1] & ~run[2]) | (run[3] & ~run[4]) | run[5], run[2] & ~run[4], run[4])  # run - 1, at most 5
+        m.d.comb += [
+            large.eq(body[6] ^ sign),
+            largest.eq(run[6] & body[6] & large),
+            flipped.eq(body ^ (mask & large.replicate(7))),
+            self.significand.eq(Cat(flipped[0], flipped[1] | largest, flipped[2:])),
+            self.shift.eq(Cat(large, count & large.replicate(3))),
+            self.nar.eq(sign & run[6] & ~body[0]),
+        ]
+        return m
+
+
+class PositHalfDecoder(wiring.Component):
+    """P(16,1), left-aligned: value = significand / 2**12 * 2**scale."""
+
+    def __init__(self):
+        super().__init__({"code": In(16), "significand": Out(signed(14)), "scale": Out(signed(6)), "nar": Out(1)})
+
+    def elaborate(self, platform):
+        m = Module()
+        sign, body = self.code[15], self.code[:15]
+        first = body[14]
+        differs = Signal(14)  # from the first regime bit; the leading one ends the regime
+        count = Signal(4)  # regime bits - 1
+        m.d.comb += differs.eq(body[:14] ^ first.replicate(14))
+        field, shifted = Cat(Const(2, 2), differs), body[:13]  # the run ends at the latest after 15
+        for level, step in ((3, 8), (2, 4), (1, 2), (0, 1)):
+            m.d.comb += count[level].eq(~field[len(field) - step :].any())
+            field = Mux(count[level], Cat(Const(0, step), field)[: len(field)], field)
+            shifted = Mux(count[level], Cat(Const(0, step), shifted)[:13], shifted)
+        special, large = Signal(), Signal()
+        m.d.comb += [
+            special.eq(~body.any()),
+            large.eq(first ^ sign),
+            self.nar.eq(special & sign),
+            self.significand.eq(Cat(shifted[:12], ~(sign | special), sign)),
+            self.scale.eq(Cat(shifted[12] ^ sign, count ^ ~large.replicate(4), ~large)),
+        ]
+        return m
+
+
+class NibbleDecoder(wiring.Component):
+    """FP4 and P(4,1): value = (-1)**sign * significand * 2**(shift - 2) or, of a posit, 2**(shift - 4).
+
+    Significands are 0, 1 or 3: two numbers differ in their shifts instead wherever they can, because products of such
+    significands are 0, 1, 3 or 9. A zero may have a sign.
+
+    Parameters
+    ----------
+    has_float, has_posit : what is built
+
+    Members
+    -------
+    posit : the code is a P(4,1)
+    some, three : the significand is not 0; it is 3
+    """
+
+    def __init__(self, *, has_float: bool, has_posit: bool):
+        self._has_float, self._has_posit = has_float, has_posit
+        members = {name: Out(1) for name in ("sign", "some", "three", "nar")}
+        super().__init__({"code": In(4), "posit": In(1), "shift": Out(4), **members})
+
+    def elaborate(self, platform):
+        m = Module()
+        low = self.code[:3]
+        posit, shift, nar = Const(0, 1), Const(0, 4), Const(0, 1)
+        if self._has_float:
+            # 0, 1/2, 1, 3/2, 2, 3, 4, 6: odd codes are shifted by 1, 1, 2, 3, even ones by 0, 2, 3, 4.
+            odd, even = Cat(low[1] | ~low[2], low[2]), Cat(low[2] & ~low[1], low[2] ^ low[1], low[2] & low[1])
+            shift = Mux(low[0], odd, even)
+        if self._has_posit:
+            posit = self.posit if self._has_float else Const(1, 1)
+            magnitude = Signal(3)
+            m.d.comb += magnitude.eq(Mux(self.code[3], -low, low))
+            # 0, 1/16, 1/4, 1/2, 1, 2, 4, 16: regime and exponent count up with the code, but for the ends.
+            counted = Mux(magnitude == 7, 8, Mux(magnitude == 1, 0, magnitude))
+            shift = Mux(posit, counted, shift) if self._has_float else counted
+            nar = posit & self.code[3] & ~low.any()
+        m.d.comb += [
+            self.sign.eq(self.code[3]),
+            self.some.eq(low.any()),
+            self.three.eq(low[0] & low[1:3].any() & ~posit),
+            self.shift.eq(shift),
+            self.nar.eq(nar),
+        ]
+        return m
+
+
+class FloatDecoder(wiring.Component):
+    """A small float: value = significand * 2**(shift - bias - mantissa_bits), shift 0 only for a code of zeros."""
+
+    def __init__(self, fmt: FloatFormat):
+        self._format = fmt
+        super().__init__(
+            {
+                "code": In(fmt.bits),
+                "significand": Out(signed(fmt.mantissa_bits + 2)),
+                "shift": Out(fmt.exponent_bits),
+                "nan": Out(1),
+                "infinite": Out(1),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        fmt = self._format
+        mantissa, field = self.code[: fmt.mantissa_bits], self.code[fmt.mantissa_bits : fmt.bits - 1]
+        normal = field.any()
+        ones = field.all()
+        m.d.comb += [
+            self.significand.eq(negate_if(self.code[-1], Cat(mantissa, normal))),
+            # A subnormal weighs as the smallest exponent does.
+            self.shift.eq(Cat(field[0] | (~normal & mantissa.any()), field[1:])),
+        ]
+        if fmt.specials == "nan":
+            m.d.comb += self.nan.eq(ones & mantissa.all())
+        elif fmt.specials == "ieee":
+            m.d.comb += [self.nan.eq(ones & mantissa.any()), self.infinite.eq(ones & ~mantissa.any())]
+        return m

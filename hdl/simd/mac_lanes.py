@@ -1,0 +1,231 @@
+"""The first stage of `simd.mac`: operand codes become products of significands.
+
+Four multiplier blocks serve every mode:
+
+    8-bit modes   block k multiplies lane k, byte k of either operand
+    4-bit modes   block k multiplies the even nibble of byte k; odd nibbles, whose significands have two bits (four in
+                  INT4), have small multipliers of their own
+    P(16,1)       the blocks are the quarters of one 14 x 14 multiplier: significands are split 7 + 7
+
+An operand reaches only the decoders of the mode at work: all others, and what stands behind them, see zeros.
+"""
+
+from __future__ import annotations
+
+from functools import reduce
+from operator import or_
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from hdl.common.arithmetic import extended, multiply, wire
+from hdl.common.format_table import ELEMENTS
+from hdl.simd.config import MacConfig
+from hdl.simd.mac_decode import FloatDecoder, NibbleDecoder, PositByteDecoder, PositHalfDecoder
+from hdl.simd.modes import MODES, OPERAND_BITS
+
+LANES = 4
+HALF = 7
+"""Bits of each half of a P(16,1)'s significand."""
+
+WIDE_SHIFTS = (0, HALF, HALF, 2 * HALF)
+"""Where the quarters of a P(16,1) product lie."""
+
+WIDE_BIAS = 64
+"""Added to the sum of two P(16,1) scales, so that it is a place: see `Aligner`."""
+
+
+def odd_magnitude_bits(config: MacConfig) -> int:
+    """Product of two odd nibbles' significands without sign: of 0, 1 and 3, or of 0..8 in INT4."""
+    return 7 if "int4" in config.modes else 4
+
+
+class Lanes(wiring.Component):
+    """Decodes and multiplies one beat.
+
+    Latency: 1 cycle; 2 in P(16,1), whose decoder has a stage of its own.
+
+    Members
+    -------
+    a, b : operand beats
+    select : one bit for each of `config.modes`, none where there is no beat
+    product_<k>, shift_<k> : block k's product, and how far it must be shifted left
+    odd_sign_<k>, odd_magnitude_<k>, odd_shift_<k> : of odd nibble k
+    wide_valid, wide_place : a product of P(16,1) is here, and its scale
+    special : Cat(nan, plus infinity, minus infinity) among this beat's products; NaR is a nan. 1 cycle in every mode.
+    """
+
+    def __init__(self, config: MacConfig):
+        self._config = config
+        product = signed(2 * config.significand_bits + 1)
+        members = {
+            "a": In(OPERAND_BITS),
+            "b": In(OPERAND_BITS),
+            "select": In(len(config.modes)),
+            "wide_place": Out(7),
+            "special": Out(3),
+        }
+        for k in range(LANES):
+            members[f"product_{k}"] = Out(product)
+            members[f"shift_{k}"] = Out(config.lane_shift_bits)
+            members[f"odd_sign_{k}"] = Out(1)
+            members[f"odd_magnitude_{k}"] = Out(odd_magnitude_bits(config))
+            members[f"odd_shift_{k}"] = Out(5)
+        super().__init__(members)
+
+    def elaborate(self, platform):
+        m = Module()
+        config = self._config
+        self._selected = {mode: self.select[index] for index, mode in enumerate(config.modes)}
+        self._nan, self._plus, self._minus = [], [], []
+        wide = self._wide(m)
+        for k in range(LANES):
+            a, b = (self._lane(m, name, operand, k) for name, operand in (("a", self.a), ("b", self.b)))
+            self._multiply(m, k, a, b, wide)
+            if any(MODES[mode].slot_bits == 4 for mode in config.modes):
+                self._odd(m, k)
+        found = (self._nan, self._plus, self._minus)
+        self._register(m, self.special, Cat(Cat(each).any() if each else Const(0, 1) for each in found))
+        return m
+
+    @staticmethod
+    def _register(m, port, value):
+        """Data registers need no reset: what is in them counts only beside a `valid`."""
+        register = Signal(port.shape(), name=f"{port.name}_register", reset_less=True)
+        m.d.sync += register.eq(value)
+        m.d.comb += port.eq(register)
+
+    def _any(self, *modes: str) -> Value | None:
+        """Whether one of these modes is at work, or None if none is built."""
+        built = [self._selected[mode] for mode in modes if mode in self._selected]
+        return reduce(or_, built) if built else None
+
+    def _wide(self, m):
+        """P(16,1): both significands, registered, and whether there are any; None if the mode is not built."""
+        selected = self._any("p16_1")
+        if selected is None:
+            return None
+        significands, scales = [], []
+        for name, operand in (("a", self.a), ("b", self.b)):
+            m.submodules[f"half_{name}"] = decoder = PositHalfDecoder()
+            m.d.comb += decoder.code.eq(operand[:16] & selected.replicate(16))
+            significand = Signal(signed(2 * HALF), name=f"wide_{name}", reset_less=True)
+            m.d.sync += significand.eq(decoder.significand)
+            significands.append(significand)
+            scales.append(decoder.scale)
+            self._nan.append(decoder.nar)
+        place, valid = Signal(7, reset_less=True), Signal(name="wide_valid")
+        m.d.sync += [
+            place.eq((scales[0] + scales[1] + WIDE_BIAS)[:7] & selected.replicate(7)),
+            valid.eq(selected),
+        ]
+        self._register(m, self.wide_place, place)
+        return significands[0], significands[1], valid
+
+    def _nibble(self, m, name, operand, index):
+        """Nibble `index`: its significand, two's complement; the same as sign and magnitude; its shift."""
+        modes = self._config.modes
+        code = Signal(4, name=f"nibble_{name}{index}")
+        selected = self._any("fp4", "p4_1", "int4")
+        m.d.comb += code.eq(operand.word_select(index, 4) & selected.replicate(4))
+        significand, magnitude, shift = Const(0, 3), Const(0, 2), Const(0, 4)
+        if "fp4" in modes or "p4_1" in modes:
+            decoder = NibbleDecoder(has_float="fp4" in modes, has_posit="p4_1" in modes)
+            m.submodules[f"nibble_{name}{index}"] = decoder
+            m.d.comb += [decoder.code.eq(code), decoder.posit.eq(self._selected.get("p4_1", 0))]
+            self._nan.append(decoder.nar)
+            negative = decoder.sign & decoder.some
+            significand = Cat(decoder.some, decoder.three ^ negative, negative)
+            magnitude, shift = Cat(decoder.some, decoder.three), decoder.shift
+        if "int4" in modes:
+            integer = self._selected["int4"]
+            significand = Mux(integer, code, extended(significand, 4))
+            magnitude = Mux(integer, Mux(code[3], -code, code)[:4], magnitude)
+            shift = Mux(integer, 0, shift)
+        tag = f"nibble_{name}{index}"
+        return (
+            wire(m, significand, f"{tag}_significand"),
+            code[3],
+            wire(m, magnitude, f"{tag}_magnitude"),
+            wire(m, shift, f"{tag}_shift"),
+        )
+
+    def _lane(self, m, name, operand, k):
+        """Byte lane k of one operand: significand, shift, and whether it is infinite and zero."""
+        config = self._config
+        significands, shifts, infinite = [], [], Const(0, 1)
+
+        def gated(mode, bits=8):
+            return operand.word_select(k, 8) & self._selected[mode].replicate(bits)
+
+        if "p8_0" in config.modes:
+            m.submodules[f"p8_0_{name}{k}"] = decoder = PositByteDecoder()
+            m.d.comb += decoder.code.eq(gated("p8_0"))
+            significands.append(decoder.significand)
+            shifts.append(decoder.shift)
+            self._nan.append(decoder.nar)
+        if "int8" in config.modes:
+            significands.append(gated("int8"))
+        for mode in ("e4m3", "e5m2"):
+            if mode in config.modes:
+                m.submodules[f"{mode}_{name}{k}"] = decoder = FloatDecoder(ELEMENTS[mode])
+                m.d.comb += decoder.code.eq(gated(mode))
+                significands.append(decoder.significand)
+                shifts.append(decoder.shift)
+                self._nan.append(decoder.nan)
+                if mode == "e5m2":
+                    infinite = decoder.infinite
+        if self._any("fp4", "p4_1", "int4") is not None:
+            significand, _, _, shift = self._nibble(m, name, operand, 2 * k)
+            significands.append(significand)
+            shifts.append(shift)
+        width = config.significand_bits
+        significand = Signal(signed(width), name=f"significand_{name}{k}")
+        m.d.comb += significand.eq(reduce(or_, (extended(one, width) for one in significands), Const(0, width)))
+        return significand, wire(m, reduce(or_, shifts, Const(0, 4)), f"shift_{name}{k}"), infinite
+
+    def _multiply(self, m, k, a, b, wide):
+        config = self._config
+        (a_significand, a_shift, a_infinite), (b_significand, b_shift, b_infinite) = a, b
+        shift = (a_shift + b_shift)[: config.lane_shift_bits]
+        if "e5m2" in config.modes:
+            infinite = a_infinite | b_infinite
+            zero = ~a_significand.any() | ~b_significand.any()
+            negative = a_significand[-1] ^ b_significand[-1]
+            self._nan.append(infinite & zero)
+            self._plus.append(infinite & ~zero & ~negative)
+            self._minus.append(infinite & ~zero & negative)
+        width = config.significand_bits
+        if wide is None:
+            product = multiply(m, a_significand, b_significand, f"block_{k}")
+        else:
+            (wide_a, wide_b, valid), halves = wide, (k >> 1, k & 1)
+            # A lower half has no sign. Where blocks have a bit to spare for that, it is zero; else the block is told.
+            parts = [
+                extended(operand[HALF:], width) if half else Cat(operand[:HALF], Const(0, width - HALF))
+                for operand, half in zip((wide_a, wide_b), halves, strict=True)
+            ]
+            a_signed, b_signed = (1 if half or width > HALF else ~valid for half in halves)
+            left, right = (
+                (own | part)[:width] for own, part in zip((a_significand, b_significand), parts, strict=True)
+            )
+            product = multiply(m, left, right, f"block_{k}", a_signed=a_signed, b_signed=b_signed)
+            unsigned = valid if not any(halves) and width == HALF else Const(0, 1)
+            product = Cat(product, product[-1] & ~unsigned)
+            shift = shift | Mux(valid, WIDE_SHIFTS[k], 0)
+        self._register(m, getattr(self, f"product_{k}"), product.as_signed())
+        self._register(m, getattr(self, f"shift_{k}"), shift)
+
+    def _odd(self, m, k):
+        a, b = (self._nibble(m, name, operand, 2 * k + 1) for name, operand in (("a", self.a), ("b", self.b)))
+        (_, a_sign, a_magnitude, a_shift), (_, b_sign, b_magnitude, b_shift) = a, b
+        if "int4" in self._config.modes:
+            magnitude = multiply(m, a_magnitude, b_magnitude, f"odd_{k}", a_signed=0, b_signed=0)
+        else:  # of 0, 1 and 3
+            some = a_magnitude[0] & b_magnitude[0]
+            threes = a_magnitude[1] & b_magnitude[1]
+            magnitude = Cat(some, some & (a_magnitude[1] ^ b_magnitude[1]), Const(0, 1), threes)
+        self._register(m, getattr(self, f"odd_sign_{k}"), a_sign ^ b_sign)
+        self._register(m, getattr(self, f"odd_magnitude_{k}"), magnitude)
+        self._register(m, getattr(self, f"odd_shift_{k}"), a_shift + b_shift)

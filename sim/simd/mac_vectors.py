@@ -1,0 +1,224 @@
+"""`simd.mac` as arrays in and arrays out, for every engine: rows of `a` and `b` are dot products, `job` says of what.
+
+The same arrays go into the bare core, whose one stream has operands and job side by side, and into the whole block.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from hdl.simd.config import MacConfig
+from hdl.simd.modes import JOB_INFINITY, JOB_MODE, JOB_OUTPUT, MODES, OPERAND_BITS, OUTPUT_FORMATS, Mode
+from sim.common.beats import Beats
+from sim.common.formats import Overflow
+from sim.common.stimulus import last_flags
+from sim.common.vectors import Arrays, ArraySpec, check_arrays
+from sim.simd import mac_model
+from sim.simd.mac_stimulus import operands
+
+INPUTS = {
+    "job": ArraySpec(
+        "uint16", "(n,)", "of each row: mode (bits 3:0), output format (7:4), overflow gives infinity (8)"
+    ),
+    "a": ArraySpec("uint16", "(n, length)", "first operand, codes of the row's mode"),
+    "b": ArraySpec("uint16", "(n, length)", "second operand, codes of the row's mode"),
+}
+OUTPUTS = {
+    "y": ArraySpec("uint32", "(n,)", "dot products of the rows, codes of the row's output format"),
+    "status": ArraySpec("uint8", "(n,)", "nar (bit 0), nan, inf, overflow, underflow (bit 4)"),
+}
+
+RESULT_BYTES = 5
+"""Four of code, one of status."""
+
+_OPERAND_BYTES = OPERAND_BITS // 8
+_JOB_END = JOB_INFINITY + 1
+_BY_CODE = {mode.code: mode for mode in MODES.values()}
+
+
+def job_of(mode: str, output: str, overflow: Overflow = "saturate") -> int:
+    """The job of a dot product, by names of `MODES` and `OUTPUT_FORMATS`."""
+    infinity = int(overflow == "inf")
+    code, place = MODES[mode].code, OUTPUT_FORMATS.index(output)
+    return code << JOB_MODE.start | place << JOB_OUTPUT.start | infinity << JOB_INFINITY
+
+
+def job_fields(job: int) -> tuple[Mode, str, Overflow]:
+    """Mode, output format, and what overflow gives; of a job that `check` lets through."""
+    mode, output = (job >> field.start & (1 << field.stop - field.start) - 1 for field in (JOB_MODE, JOB_OUTPUT))
+    return _BY_CODE[mode], OUTPUT_FORMATS[output], "inf" if job >> JOB_INFINITY & 1 else "saturate"
+
+
+def check(config: MacConfig, arrays: Mapping[str, Any]) -> None:
+    """Refuse arrays that are not `INPUTS`, jobs that `config` has not built, and codes that their mode has not.
+
+    Raises
+    ------
+    ValueError
+        With one line that names array, row, expected and received.
+    """
+    check_arrays(INPUTS, arrays)
+    job = cast(npt.NDArray[np.uint16], arrays["job"])
+    if (job >> _JOB_END).any():
+        row = int(np.flatnonzero(job >> _JOB_END)[0])
+        raise ValueError(f"job[{row}] must be in 0..{(1 << _JOB_END) - 1}, not {job[row]}")
+    for what, field, names, built in (
+        ("mode", JOB_MODE, {mode.code: name for name, mode in MODES.items()}, config.modes),
+        ("output", JOB_OUTPUT, dict(enumerate(OUTPUT_FORMATS)), config.outputs),
+    ):
+        codes = job >> field.start & (1 << field.stop - field.start) - 1
+        wrong = ~np.isin(codes, [code for code, name in names.items() if name in built])
+        if wrong.any():
+            row = int(np.flatnonzero(wrong)[0])
+            known = ", ".join(f"{code} ({name})" for code, name in names.items() if name in built)
+            received = f"{codes[row]} ({names.get(int(codes[row]), 'nothing')})"
+            raise ValueError(f"job[{row}] must have one of the {what}s {known}, not {received}")
+    for mode, rows in _rows_by_mode(job):
+        most = (1 << mode.element.bits) - 1
+        for name in ("a", "b"):
+            codes = arrays[name][rows]
+            if codes.max() > most:
+                row, place = np.argwhere(codes > most)[0]
+                raise ValueError(
+                    f"{name}[{rows[row]}, {place}] must be in 0..{most} for {mode.name}, not {codes[row, place]}"
+                )
+
+
+def model(config: MacConfig, arrays: Mapping[str, Any]) -> Arrays:
+    """`OUTPUTS` by the golden model. Raises as `check`."""
+    check(config, arrays)
+    job = arrays["job"]
+    y, status = np.zeros(len(job), np.uint32), np.zeros(len(job), np.uint8)
+    for one in np.unique(job):
+        rows = np.flatnonzero(job == one)
+        mode, output, overflow = job_fields(int(one))
+        result = mac_model.dot(mode.name, arrays["a"][rows], arrays["b"][rows], out_format=output, overflow=overflow)
+        y[rows], status[rows] = result.codes, result.status
+    return {"y": y, "status": status}
+
+
+def pack(config: MacConfig, arrays: Mapping[str, Any]) -> dict[str, Beats]:
+    """Traffic of the input streams: a packet a row, zeros after the row's end up to a whole beat.
+
+    Raises as `check`.
+    """
+    check(config, arrays)
+    return pack_ragged(config, arrays, np.full(len(arrays["job"]), arrays["a"].shape[1]))
+
+
+def pack_ragged(config: MacConfig, arrays: Mapping[str, Any], lengths: npt.NDArray[np.int64]) -> dict[str, Beats]:
+    """As `pack`, of arrays that passed `check`, with rows that end after `lengths` (at least 1) elements.
+
+    For the golden model to say the same of such rows, what lies behind their ends must be zeros.
+    """
+    job = arrays["job"]
+    beats = beats_of_rows(job, lengths)
+    ends = np.cumsum(beats)
+    traffic = {name: np.zeros((ends[-1], _OPERAND_BYTES), np.uint8) for name in ("a", "b")}
+    for mode, rows in _rows_by_mode(job):
+        longest = int(beats[rows].max())
+        # Beats of these rows, (rows, longest), and where those that a row has go in the stream.
+        there = np.arange(longest) < beats[rows][:, None]
+        places = (ends - beats)[rows][:, None] + np.arange(longest)
+        for name, stream in traffic.items():
+            stream[places[there]] = _slots(mode, arrays[name][rows], longest)[there]
+    last = last_flags(beats.tolist())
+    jobs = np.ascontiguousarray(job, "<u2").view(np.uint8).reshape(-1, 2)
+    if config.core_only:
+        data = np.concatenate([traffic["a"], traffic["b"], np.repeat(jobs, beats, axis=0)], axis=1)
+        return {"op": Beats(data, last)}
+    return {"job": Beats(jobs)} | {name: Beats(data, last) for name, data in traffic.items()}
+
+
+def beats_of_rows(job: npt.NDArray[np.uint16], lengths: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Beats that each row takes, by its mode and its elements."""
+    beats = np.zeros(len(job), np.int64)
+    for mode, rows in _rows_by_mode(job):
+        beats[rows] = -(-lengths[rows] // mode.elements_per_beat)
+    return beats
+
+
+def expected_beats(config: MacConfig, arrays: Mapping[str, Any]) -> dict[str, int]:
+    """Beats the stream `y` gives: one a row."""
+    return {"y": len(arrays["job"])}
+
+
+def unpack(config: MacConfig, arrays: Mapping[str, Any], outputs: Mapping[str, Beats]) -> Arrays:
+    """`OUTPUTS` out of the traffic of the stream `y`: four bytes of code, little-endian, and one of status.
+
+    Raises
+    ------
+    ValueError
+        If `y` is not one beat of 5 bytes for each row of `arrays`.
+    """
+    data = outputs["y"].data
+    expected = (len(arrays["job"]), RESULT_BYTES)
+    if data.shape != expected:
+        raise ValueError(
+            f"y must be {expected[0]} beats of {expected[1]} bytes, not {data.shape[0]} of {data.shape[1]}"
+        )
+    codes = np.ascontiguousarray(data[:, :4]).view("<u4")[:, 0]
+    return {"y": codes.astype(np.uint32), "status": data[:, 4].copy()}
+
+
+def operations(config: MacConfig, arrays: Mapping[str, Any]) -> int:
+    """Useful operations: a multiplication and an addition for each element of a row; padding does not count."""
+    return 2 * int(arrays["a"].size)
+
+
+def random_arrays(config: MacConfig, seed: int, items: int) -> Arrays:
+    """`INPUTS` with n = `items` for the seed: all modes and outputs of `config`, and both answers to an overflow.
+
+    The length is drawn from 1 to four beats' worth of the densest mode. Each row is of one kind of
+    `sim.simd.mac_stimulus`, extreme values among them; most have no code that is no number.
+
+    Raises
+    ------
+    ValueError
+        If `items` is below 1.
+    """
+    if items < 1:
+        raise ValueError(f"items must be at least 1, not {items}")
+    rng = np.random.default_rng(seed)
+    densest = max(MODES[mode].elements_per_beat for mode in config.modes)
+    length = int(rng.integers(1, 4 * densest, endpoint=True))
+    policies: tuple[Overflow, ...] = ("saturate", "inf")
+    jobs = [
+        job_of(mode, output, overflow) for mode in config.modes for output in config.outputs for overflow in policies
+    ]
+    job = np.resize(rng.permutation(np.array(jobs, np.uint16)), items)
+    rng.shuffle(job)
+    return {"job": job} | random_operands(rng, job, length)
+
+
+def random_operands(rng: np.random.Generator, job: npt.NDArray[np.uint16], length: int) -> Arrays:
+    """Arrays `a` and `b`, (n, length), for these jobs, as `random_arrays` has them."""
+    arrays = {name: np.zeros((len(job), length), np.uint16) for name in ("a", "b")}
+    for mode, rows in _rows_by_mode(job):
+        arrays["a"][rows], arrays["b"][rows] = operands(rng, mode.element, (len(rows), length))
+    return arrays
+
+
+def _rows_by_mode(job: npt.NDArray[np.uint16]) -> list[tuple[Mode, npt.NDArray[np.intp]]]:
+    """The modes that take part, each with the rows that are in it."""
+    codes = job >> JOB_MODE.start & (1 << JOB_MODE.stop - JOB_MODE.start) - 1
+    return [(_BY_CODE[int(code)], np.flatnonzero(codes == code)) for code in np.unique(codes)]
+
+
+def _slots(mode: Mode, codes: npt.NDArray[np.uint16], beats: int) -> npt.NDArray[np.uint8]:
+    """(rows, beats, bytes) of codes, (rows, length), of which those beyond the last beat are left out."""
+    rows, wanted = len(codes), beats * mode.elements_per_beat
+    padded = np.zeros((rows, wanted), np.uint16)
+    padded[:, : codes.shape[1]] = codes[:, :wanted]
+    slots = padded.reshape(rows, beats, mode.elements_per_beat)
+    if mode.slot_bits == 4:
+        return (slots[:, :, 0::2] | slots[:, :, 1::2] << 4).astype(np.uint8)
+    if mode.slot_bits == 8:
+        return slots.astype(np.uint8)
+    words = np.zeros((rows, beats, _OPERAND_BYTES), np.uint8)
+    words[:, :, 0], words[:, :, 1] = slots[:, :, 0] & 0xFF, slots[:, :, 0] >> 8
+    return words

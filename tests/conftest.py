@@ -1,0 +1,103 @@
+"""Benches that several test files use, and which files are collected: an extra's where it is installed."""
+
+from __future__ import annotations
+
+import contextlib
+from importlib.util import find_spec
+
+import numpy as np
+import pytest
+from amaranth.hdl import Cat, Module, Shape, Signal, Value
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from flows.verilog import emit, port_table
+from sim.common.beats import Beats
+from sim.common.harness import Harness, build_harness
+
+collect_ignore = [] if find_spec("softposit") else ["common/test_softposit.py"]
+
+
+@pytest.fixture(scope="module")
+def combinational_bench(tmp_path_factory):
+    """A function from components without registers, {name: component}, to a `CombinationalBench` of them."""
+    with contextlib.ExitStack() as stack:
+
+        def build(cores):
+            return CombinationalBench(cores, tmp_path_factory.mktemp("bench"), stack)
+
+        yield build
+
+
+class CombinationalBench:
+    """Components without registers in one Verilated design, each given many inputs one after the other."""
+
+    def __init__(self, cores, folder, stack):
+        self.cores = cores
+        top, component = "niello_test_bench", SideBySide(cores)
+        ports = {"top": top, "clock": "clk", "reset": "rst", "ports": port_table(component)}
+        (folder / "design.v").write_text(emit(component, top))
+        # Without this, Verilator makes hundreds of lookup tables of so many small functions, and compiles far longer.
+        options = {"optimise": "-O1", "extra_args": ["-fno-table"]}
+        library = build_harness(folder / "design.v", ports, folder / "build", **options)
+        self._harness = stack.enter_context(Harness(library, ports))
+
+    def blank(self, name, count):
+        """A structured array for `count` inputs of a component, a field for each of its members, all zeros."""
+        return np.zeros(count, record(self.cores[name], In))
+
+    def run(self, inputs):
+        """Outputs for {name: inputs}; components that are not named stand still."""
+        beats = {f"{name}_i": Beats(given.view(np.uint8).reshape(len(given), -1)) for name, given in inputs.items()}
+        expected = {f"{name}_o": len(given) for name, given in inputs.items()}
+        result = self._harness.run(beats, expected, stall_in=0, stall_out=0).outputs
+        return {name: result[f"{name}_o"].data.view(record(self.cores[name], Out))[:, 0] for name in inputs}
+
+
+def members(core, flow):
+    return {name: Value.cast(getattr(core, name)) for name, one in core.signature.members.items() if one.flow == flow}
+
+
+def storage_bits(value):
+    return max(8, 1 << (len(value) - 1).bit_length())
+
+
+def record(core, flow):
+    """The numpy structure of what goes in or comes out: each member in as many bytes as an integer of numpy has."""
+    kinds = {}
+    for name, value in members(core, flow).items():
+        bits = storage_bits(value)
+        kind = "i" if value.shape().signed else "u"
+        kinds[name] = f"{kind}{bits // 8}" if bits <= 64 else ("u8", (bits // 64,))
+    return np.dtype([(name, kind) if isinstance(kind, str) else (name, *kind) for name, kind in kinds.items()])
+
+
+class SideBySide(wiring.Component):
+    """Combinational components, each with streams of its own and a register behind it: `<name>_i` and `<name>_o`."""
+
+    def __init__(self, cores):
+        self.cores = cores
+        streams = {}
+        for name, core in cores.items():
+            for tag, flow in (("i", In), ("o", Out)):
+                streams[f"{name}_{tag}"] = flow(stream.Signature(8 * record(core, flow).itemsize))
+        super().__init__(streams)
+
+    def elaborate(self, platform):
+        m = Module()
+        for name, core in self.cores.items():
+            m.submodules[name] = core
+            given, result = getattr(self, f"{name}_i"), getattr(self, f"{name}_o")
+            m.d.comb += given.ready.eq(result.ready | ~result.valid)
+            start = 0
+            for value in members(core, In).values():
+                m.d.comb += value.eq(given.payload[start : start + len(value)])
+                start += storage_bits(value)
+            stored = []
+            for member, value in members(core, Out).items():
+                wide = Signal(Shape(storage_bits(value), value.shape().signed), name=f"{name}_{member}")
+                m.d.comb += wide.eq(value)
+                stored.append(wide)
+            with m.If(given.ready):
+                m.d.sync += [result.valid.eq(given.valid), result.payload.eq(Cat(stored))]
+        return m

@@ -1,0 +1,327 @@
+"""The golden model of simd.mac against exact fractions, with formats written down here anew."""
+
+from __future__ import annotations
+
+import bisect
+import functools
+import math
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sim.simd import exact, mac_model
+from sim.simd.mac_model import apply_tensor_scales, dot
+
+# The oracle. Formats: ("float", exponent bits, mantissa bits, specials), ("int", bits, scale), ("posit", bits, es).
+FORMATS: dict[str, tuple[Any, ...]] = {
+    "fp4": ("float", 2, 1, "numbers"),
+    "e2m3": ("float", 2, 3, "numbers"),
+    "e3m2": ("float", 3, 2, "numbers"),
+    "e4m3": ("float", 4, 3, "one nan"),
+    "e5m2": ("float", 5, 2, "ieee"),
+    "fp16": ("float", 5, 10, "ieee"),
+    "bf16": ("float", 8, 7, "ieee"),
+    "fp32": ("float", 8, 23, "ieee"),
+    "int4": ("int", 4, Fraction(1)),
+    "int8": ("int", 8, Fraction(1)),
+    "int32": ("int", 32, Fraction(1)),
+    "mxint8 element": ("int", 8, Fraction(1, 64)),
+    "p4_1": ("posit", 4, 1),
+    "p8_0": ("posit", 8, 0),
+    "p16_1": ("posit", 16, 1),
+}
+NAN_CODES = {"e4m3": 0x7F, "e5m2": 0x7E, "fp16": 0x7E00, "bf16": 0x7FC0, "fp32": 0x7FC00000}
+NAN_CODES |= {"p4_1": 0x8, "p8_0": 0x80, "p16_1": 0x8000}
+SINGLES = ["fp4", "p4_1", "p8_0", "p16_1", "int4", "int8", "e4m3", "e5m2"]
+BLOCKS = {  # element, elements of a block, scale
+    "mxint8": ("mxint8 element", 32, "e8m0"),
+    "mxfp8_e4m3": ("e4m3", 32, "e8m0"),
+    "mxfp8_e5m2": ("e5m2", 32, "e8m0"),
+    "mxfp6_e2m3": ("e2m3", 32, "e8m0"),
+    "mxfp6_e3m2": ("e3m2", 32, "e8m0"),
+    "mxfp4": ("fp4", 32, "e8m0"),
+    "nvfp4": ("fp4", 16, "e4m3"),
+}
+OUTPUTS = [name for name in FORMATS if name != "mxint8 element"]
+DEFAULTS = {mode: "int32" if mode.startswith("int") else mode for mode in SINGLES} | dict.fromkeys(BLOCKS, "fp32")
+SEEDS = [1, *(pytest.param(seed, marks=pytest.mark.deep) for seed in range(2, 8))]
+NAN, INFINITY = math.nan, math.inf
+NAR_BIT, NAN_BIT, INF_BIT, OVER, UNDER = 1, 2, 4, 8, 16
+
+
+def bits_of(name: str) -> int:
+    kind, first, second, *_ = FORMATS[name]
+    return 1 + first + second if kind == "float" else first
+
+
+@functools.cache
+def number(name: str, code: int) -> Fraction | float:
+    """What a code means; NaN, NaR and infinities as floats."""
+    if name == "e8m0":
+        return NAN if code == 0xFF else Fraction(2) ** (code - 127)
+    kind, first, second, *rest = FORMATS[name]
+    if kind == "posit":
+        return posit(first, second, code)
+    if kind == "int":
+        return (code - (1 << first if code >> (first - 1) else 0)) * second
+    sign, field, mantissa = code >> (first + second), code >> second & (1 << first) - 1, code & (1 << second) - 1
+    if rest == ["ieee"] and field == (1 << first) - 1:
+        return NAN if mantissa else (-1) ** sign * INFINITY
+    if rest == ["one nan"] and field == (1 << first) - 1 and mantissa == (1 << second) - 1:
+        return NAN
+    bias = 2 ** (first - 1) - 1
+    significand = Fraction(mantissa, 1 << second) + (field > 0)
+    return (-1) ** sign * significand * Fraction(2) ** (max(field, 1) - bias)
+
+
+def posit(bits: int, es: int, code: int) -> Fraction | float:
+    """The standard's definition, on the magnitude's string of bits."""
+    if code == 0 or code == 1 << (bits - 1):
+        return Fraction(0) if code == 0 else NAN
+    negative = code >> (bits - 1)
+    string = f"{(1 << bits) - code if negative else code:0{bits}b}"[1:]
+    run = len(string) - len(string.lstrip(string[0]))
+    exponent, fraction = string[run + 1 :][:es].ljust(es, "0"), string[run + 1 :][es:]
+    regime = run - 1 if string[0] == "1" else -run
+    significand = 1 + Fraction(int(fraction or "0", 2), 1 << len(fraction))
+    return (-1) ** negative * significand * Fraction(2) ** (2**es * regime + int(exponent or "0", 2))
+
+
+@functools.cache
+def positives(bits: int, es: int) -> list[Fraction]:
+    return [posit(bits, es, code) for code in range(1, 1 << (bits - 1))]
+
+
+@functools.lru_cache(200_000)
+def rounded(name: str, x: Fraction | float, infinite: bool) -> tuple[int, int]:
+    """Code and status bits of an exact number in an output format."""
+    kind, first, second, *rest = FORMATS[name]
+    largest_body = (1 << (bits_of(name) - 1)) - 1
+    if is_nan(x) or (isinstance(x, float) and kind == "posit"):
+        return NAN_CODES.get(name, 0), 0 if is_nan(x) else INF_BIT
+    status = INF_BIT if isinstance(x, float) else 0
+    if kind == "int":
+        body = round(x) if not status else int(math.copysign(1 << 40, x))
+        kept = max(-largest_body - 1, min(largest_body, body))
+        return kept & (2 * largest_body + 1), status | OVER * (kept != body)
+    sign = (x < 0) << (bits_of(name) - 1)
+    if kind == "posit":
+        return rounded_posit(first, second, x)
+    largest = largest_body - (1 << second if rest == ["ieee"] else rest == ["one nan"])
+    if status:
+        return (sign | largest + 1, status) if rest == ["ieee"] else (sign | largest, status | OVER)
+    quantum = max(floor_log2(x), 2 - 2 ** (first - 1)) - second
+    body = round(abs(x) / Fraction(2) ** quantum)
+    field = quantum + second + 2 ** (first - 1) - 2  # a body that reaches 2 << second steps the field by itself
+    code = body + (field << second)
+    if code > largest:
+        return sign | (largest + 1 if infinite and rest == ["ieee"] else largest), OVER
+    return sign | code, UNDER * (code == 0 and x != 0)
+
+
+def rounded_posit(bits: int, es: int, x: Fraction) -> tuple[int, int]:
+    if x == 0:
+        return 0, 0
+    table = positives(bits, es)
+    code = min(max(bisect.bisect_right(table, abs(x)), 1), len(table))
+    if code < len(table):
+        midpoint = posit(bits + 1, es, 2 * code + 1)
+        code += abs(x) > midpoint or (abs(x) == midpoint and code % 2 == 1)
+    status = OVER * (abs(x) > table[-1]) | UNDER * (abs(x) < table[0])
+    return (1 << bits) - code if x < 0 else code, status
+
+
+def is_nan(x: Fraction | float) -> bool:
+    return isinstance(x, float) and math.isnan(x)
+
+
+def floor_log2(x: Fraction) -> int:
+    guess = abs(x.numerator).bit_length() - x.denominator.bit_length() if x else -10_000
+    return guess - (abs(x) < Fraction(2) ** guess)
+
+
+def total(products: list[tuple[Fraction | float, Fraction | float]]) -> Fraction | float:
+    """Exact sum of products; IEEE 754's rules for what is not finite."""
+    if all(isinstance(x, Fraction) and isinstance(y, Fraction) for x, y in products):
+        return sum((x * y for x, y in products), Fraction(0))
+    found = {float(x) * float(y) for x, y in products}
+    return NAN if {INFINITY, -INFINITY} <= found else sum(found)
+
+
+def single_sum(mode: str, a: list[int], b: list[int]) -> Fraction | float:
+    return total([(number(mode, i), number(mode, j)) for i, j in zip(a, b, strict=True)])
+
+
+def single_result(mode: str, x: Fraction | float, out: str, infinite: bool) -> tuple[int, int]:
+    code, status = rounded(out, x, infinite)
+    return code, status | (NAR_BIT if mode.startswith("p") else NAN_BIT) * is_nan(x)
+
+
+def accumulator(
+    mode: str, a: list[int], b: list[int], scale_a: list[int], scale_b: list[int], infinite: bool
+) -> tuple[int, int]:
+    """Code and status of the fp32 accumulator after the last block."""
+    element, length, scale = BLOCKS[mode]
+    code, status = 0, 0
+    for index, scales in enumerate(zip(scale_a, scale_b, strict=True)):
+        place = slice(index * length, (index + 1) * length)
+        products = [(number(element, i), number(element, j)) for i, j in zip(a[place], b[place], strict=True)]
+        factor = number(scale, scales[0]) * number(scale, scales[1])
+        term = total(products) * factor if isinstance(factor, Fraction) else NAN
+        acc = number("fp32", code)
+        finite = isinstance(acc, Fraction) and isinstance(term, Fraction)
+        code, flags = rounded("fp32", acc + term if finite else float(acc) + float(term), infinite)
+        status |= flags & (OVER | UNDER)
+    return code, status
+
+
+def block_result(acc_code: int, acc_status: int, out: str, infinite: bool) -> tuple[int, int]:
+    acc = number("fp32", acc_code)
+    if acc_code == 1 << 31:  # the fractions have no -0
+        return 0 if out.startswith(("int", "p")) else 1 << (bits_of(out) - 1), acc_status
+    code, status = rounded(out, acc, infinite)
+    return code, acc_status | status | NAN_BIT * is_nan(acc)
+
+
+def assert_equal(result: mac_model.MacResult, expected: list[tuple[int, int]]) -> None:
+    assert (result.codes.dtype, result.status.dtype) == (np.uint32, np.uint8)
+    assert list(zip(result.codes.tolist(), result.status.tolist(), strict=True)) == expected
+
+
+def draw(rng: np.random.Generator, name: str, shape: tuple[int, int]) -> np.ndarray:
+    """Codes: a quarter of the rows uniform, specials and all; a quarter extreme numbers; the rest no large ones."""
+    bits = bits_of(name)
+    codes = rng.integers(0, 1 << bits, shape)
+    finite = [code for code in range(1 << bits) if isinstance(number(name, code), Fraction)]
+    by_size = sorted(finite, key=lambda code: abs(number(name, code)))
+    codes[1::4] = rng.choice([*by_size[:5], *by_size[-4:]], codes[1::4].shape)
+    for start in (2, 3):
+        codes[start::4] = rng.choice(by_size[: len(by_size) // start], codes[start::4].shape)
+    return codes.astype(np.uint8 if bits <= 8 else np.uint16)
+
+
+def negated(name: str, codes: np.ndarray) -> np.ndarray:
+    bits = bits_of(name)
+    return codes ^ (1 << (bits - 1)) if FORMATS[name][0] == "float" else -codes & ((1 << bits) - 1)
+
+
+@pytest.mark.parametrize("mode", [mode for mode in SINGLES if mode != "p16_1"])
+def test_mac_product_of_every_pair_of_codes(mode: str) -> None:
+    codes = np.arange(1 << bits_of(mode), dtype=np.uint8)
+    a, b = (axis.reshape(-1, 1) for axis in np.meshgrid(codes, codes))
+    products = [single_sum(mode, *rows) for rows in zip(a.tolist(), b.tolist(), strict=True)]
+    assert_equal(dot(mode, a, b), [single_result(mode, x, DEFAULTS[mode], False) for x in products])
+
+
+@pytest.mark.parametrize("mode", SINGLES)
+@pytest.mark.parametrize("seed", SEEDS)
+def test_mac_single_formats_in_every_output_format(mode: str, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    for length in [1, 2, 3, 8, 31, 100]:
+        a, b = draw(rng, mode, (48, length)), draw(rng, mode, (48, length))
+        a[2, :], b[2, :] = a[2, 0], b[2, 0]  # the same product again and again
+        if length == 100:  # all but the last few products cancel, in another order
+            order = rng.permutation(48)
+            a[6::4, 48:96], b[6::4, 48:96] = negated(mode, a[6::4, :48][:, order]), b[6::4, :48][:, order]
+        sums = [single_sum(mode, *rows) for rows in zip(a.tolist(), b.tolist(), strict=True)]
+        for out in OUTPUTS:
+            for overflow in ("saturate", "inf"):
+                expected = [single_result(mode, x, out, overflow == "inf") for x in sums]
+                assert_equal(dot(mode, a, b, out_format=out, overflow=overflow), expected)
+
+
+@pytest.mark.parametrize("mode", BLOCKS)
+@pytest.mark.parametrize("span", ["middling", "wide", "tiny", "huge"])
+@pytest.mark.parametrize("seed", SEEDS)
+def test_mac_block_formats_with_short_last_blocks(mode: str, span: str, seed: int) -> None:
+    element, block_length, scale = BLOCKS[mode]
+    rng = np.random.default_rng(seed)
+    low, high = {"middling": (122, 133), "wide": (0, 256), "tiny": (0, 70), "huge": (180, 256)}[span]
+    if scale == "e4m3":
+        low, high = {"middling": (0x30, 0x40), "wide": (0, 256), "tiny": (0, 9), "huge": (0x70, 0x80)}[span]
+    for length in [1, block_length - 1, block_length, block_length + 1, 100, 4 * block_length]:
+        rows = 16
+        a, b = draw(rng, element, (rows, length)), draw(rng, element, (rows, length))
+        shape = (rows, -(-length // block_length))
+        scales = {name: rng.integers(low, high, shape, np.uint8) for name in ("scale_a", "scale_b")}
+        operands = list(zip(*(rows.tolist() for rows in (a, b, *scales.values())), strict=True))
+        for overflow in ("saturate", "inf"):
+            accumulators = [accumulator(mode, *rows, overflow == "inf") for rows in operands]
+            for out in OUTPUTS if length == 100 else ["fp32"]:
+                expected = [block_result(*acc, out, overflow == "inf") for acc in accumulators]
+                assert_equal(dot(mode, a, b, **scales, out_format=out, overflow=overflow), expected)
+
+
+@pytest.mark.parametrize("mode", SINGLES)
+def test_mac_is_exact_at_the_greatest_length(mode: str) -> None:
+    """Half a row of the largest products, minus the other half, plus the smallest: nothing gets lost on the way."""
+    finite = [code for code in range(1 << bits_of(mode)) if isinstance(number(mode, code), Fraction)]
+    large = max(finite, key=lambda code: number(mode, code))
+    small = min((code for code in finite if number(mode, code) > 0), key=lambda code: number(mode, code))
+    a = np.full((1, exact.MOST_LENGTH), large, np.uint16)
+    b = a.copy()
+    whole = dot(mode, a, b, out_format="fp32")
+    assert float(number("fp32", int(whole.codes[0]))) == float(np.float32(float(number(mode, large) ** 2 * 2**20)))
+    b[0, 1::2] = negated(mode, b[0, 1::2])
+    a[0, -2:], b[0, -2:] = small, [small, 0]
+    left = dot(mode, a, b, out_format="fp32")
+    assert number("fp32", int(left.codes[0])) == number(mode, small) ** 2
+    with pytest.raises(ValueError, match=r"^length must be at most 1048576, not 1048577$"):
+        dot(mode, *np.zeros((2, 1, exact.MOST_LENGTH + 1), np.uint8))
+
+
+@pytest.mark.parametrize("code", range(0x0FFF, 0x8000, 0x1000))
+def test_mac_long_sums_of_full_significands_are_exact(code: int) -> None:
+    rows = np.full((1, exact.MOST_LENGTH), code, np.uint16)
+    y = dot("p16_1", rows, rows, out_format="fp32")
+    assert float(number("fp32", int(y.codes[0]))) == float(np.float32(float(number("p16_1", code)) ** 2 * 2**20))
+
+
+@pytest.mark.parametrize("mode", ["e5m2", "p16_1", "mxfp8_e5m2"])
+def test_mac_does_not_depend_on_chunks_or_memory_layout(mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(3)
+    a, b = (draw(rng, BLOCKS.get(mode, (mode,))[0], (60, 70)) for _ in "ab")
+    scales = rng.integers(120, 135, (2, 60, 3), np.uint8)
+    named = dict(zip(("scale_a", "scale_b"), scales, strict=True)) if mode in BLOCKS else {}
+    whole = dot(mode, a, b, **named)
+    monkeypatch.setattr(exact, "_CHUNK", 7 * 96)
+    again = dot(mode, np.asfortranarray(a), np.repeat(b, 2, axis=1)[:, ::2], **named)
+    assert (again.codes.tolist(), again.status.tolist()) == (whole.codes.tolist(), whole.status.tolist())
+
+
+def test_mac_tensor_scales_are_rounded_once() -> None:
+    rng = np.random.default_rng(5)
+    acc, scale_a, scale_b = rng.integers(0, 1 << 32, (3, 400), np.uint32)
+    acc[::2] = acc[::2] & 0x807FFFFF | rng.integers(90, 160, 200, np.uint32) << 23
+    for scale in (scale_a, scale_b):
+        scale[::2] = scale[::2] & 0x807FFFFF | rng.integers(120, 134, 200, np.uint32) << 23
+        scale[::16] = 0x7F800000
+        scale[1::16] = 0
+    status = rng.choice(np.array([0, OVER, UNDER, INF_BIT | OVER], np.uint8), 400)
+    for out in OUTPUTS:
+        for overflow in ("saturate", "inf"):
+            expected = []
+            for codes, before in zip(np.stack([acc, scale_a, scale_b], 1).tolist(), status.tolist(), strict=True):
+                factors = [number("fp32", code) for code in codes]
+                finite = all(isinstance(factor, Fraction) for factor in factors)
+                y = math.prod(factors if finite else map(float, factors))
+                code, flags = rounded(out, y, overflow == "inf")
+                expected.append((code, flags | before & (OVER | UNDER) | NAN_BIT * is_nan(y)))
+            assert_equal(apply_tensor_scales(acc, status, scale_a, scale_b, out, overflow), expected)
+
+
+def test_mac_tensor_scales_of_one_change_nothing() -> None:
+    rng = np.random.default_rng(6)
+    a, b = (draw(rng, "fp4", (200, 40)) for _ in "ab")
+    scales = dict(zip(("scale_a", "scale_b"), rng.integers(0, 256, (2, 200, 3), np.uint8), strict=True))
+    ones = np.full(200, 0x3F800000, np.uint32)
+    acc = dot("nvfp4", a, b, **scales)
+    assert acc.status.any()
+    for out in OUTPUTS:
+        plain = dot("nvfp4", a, b, **scales, out_format=out)
+        scaled = apply_tensor_scales(acc.codes, acc.status, ones, ones, out)
+        assert_equal(scaled, list(zip(plain.codes.tolist(), plain.status.tolist(), strict=True)))
+    minus_zero = apply_tensor_scales(np.array([1 << 31], np.uint32), np.zeros(1, np.uint8), ones[:1], ones[:1], "e5m2")
+    assert_equal(minus_zero, [(0x80, 0)])
