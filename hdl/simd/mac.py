@@ -161,16 +161,16 @@ class _Sequence(wiring.Component):
         carrying = ACCUMULATOR_BITS // self._config.segment_bits - 1
         settled = self._config.pipeline_cycles + carrying
         start = settled + carrying
-        done, clear = start + 3, 24
-        assert done < clear == 0b11000
-        count, up = Signal(5, init=clear), Signal(3, reset_less=True)
+        done = start + 3
+        # From 24 to 31 the accumulator is cleared: all the while after a reset, so that what was in flight is gone too.
+        after_reset, cleared = 0b11000, 0b11111
+        assert done < after_reset and cleared - after_reset > self._config.pipeline_cycles
+        count, up = Signal(5, init=after_reset), Signal(3, reset_less=True)
         with m.Switch(count):
             with m.Case(0):
                 m.d.sync += count.eq(self.end)
             with m.Case(done):
-                m.d.sync += count.eq(Mux(self.given, clear, done))
-            with m.Case(clear):
-                m.d.sync += count.eq(0)
+                m.d.sync += count.eq(Mux(self.given, cleared, done))
             with m.Default():
                 m.d.sync += count.eq(count + 1)
         rising = (count >= settled) & (count < start)

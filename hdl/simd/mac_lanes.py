@@ -85,14 +85,15 @@ class Lanes(wiring.Component):
             self._multiply(m, k, a, b, wide)
             if any(MODES[mode].slot_bits == 4 for mode in config.modes):
                 self._odd(m, k)
-        found = (self._nan, self._plus, self._minus)
-        self._register(m, self.special, Cat(Cat(each).any() if each else Const(0, 1) for each in found))
+        for bit, found in enumerate((self._nan, self._plus, self._minus)):
+            if found:
+                self._register(m, self.special[bit], Cat(found).any(), f"special_{bit}")
         return m
 
     @staticmethod
-    def _register(m, port, value):
-        """Data registers need no reset: what is in them counts only beside a `valid`."""
-        register = Signal(port.shape(), name=f"{port.name}_register", reset_less=True)
+    def _register(m, port, value, name=None):
+        """Data registers need no reset: while no beat is in flight they hold zeros."""
+        register = Signal(port.shape(), name=name or f"{port.name}_register", reset_less=True)
         m.d.sync += register.eq(value)
         m.d.comb += port.eq(register)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,3 +32,17 @@ class Beats:
 
     def __len__(self) -> int:
         return len(self.data)
+
+
+def data_of(outputs: Mapping[str, Beats], role: str, beats: int, width: int) -> npt.NDArray[np.uint8]:
+    """TDATA of the stream of that role, once it is (beats, width).
+
+    Raises
+    ------
+    ValueError
+        With one line that names the stream, what it must be and what it is.
+    """
+    data = outputs[role].data
+    if data.shape != (beats, width):
+        raise ValueError(f"{role} must be {beats} beats of {width} bytes, not {data.shape[0]} of {data.shape[1]}")
+    return data

@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from hdl.simd.config import DotConfig
-from sim.common.beats import Beats
+from sim.common.beats import Beats, data_of
+from sim.common.stimulus import last_flags
 from sim.common.vectors import Arrays, ArraySpec, check_arrays
 from sim.simd import dot_model
 
@@ -61,12 +62,7 @@ def unpack(config: DotConfig, arrays: Mapping[str, Any], outputs: Mapping[str, B
     ValueError
         If `y` is not one beat of 4 bytes for each row of `arrays`.
     """
-    data = outputs["y"].data
-    expected = (len(arrays["a"]), DotConfig.accumulator_bits // 8)
-    if data.shape != expected:
-        raise ValueError(
-            f"y must be {expected[0]} beats of {expected[1]} bytes, not {data.shape[0]} of {data.shape[1]}"
-        )
+    data = data_of(outputs, "y", len(arrays["a"]), DotConfig.accumulator_bits // 8)
     return {"y": np.ascontiguousarray(data).view("<i4")[:, 0].astype(np.int32)}
 
 
@@ -103,6 +99,4 @@ def _packets(config: DotConfig, rows: npt.NDArray[np.int8]) -> Beats:
     beats = -(-length // config.lanes)
     data = np.zeros((n, beats * config.lanes), np.uint8)
     data[:, :length] = rows.view(np.uint8)
-    last = np.zeros((n, beats), np.bool_)
-    last[:, -1] = True
-    return Beats(data.reshape(n * beats, config.lanes), last.reshape(-1))
+    return Beats(data.reshape(n * beats, config.lanes), last_flags([beats] * n))

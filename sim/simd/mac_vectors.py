@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from hdl.simd.config import MacConfig
 from hdl.simd.modes import JOB_INFINITY, JOB_MODE, JOB_OUTPUT, MODES, OPERAND_BITS, OUTPUT_FORMATS, Mode
-from sim.common.beats import Beats
+from sim.common.beats import Beats, data_of
 from sim.common.formats import Overflow
 from sim.common.stimulus import last_flags
 from sim.common.vectors import Arrays, ArraySpec, check_arrays
@@ -155,12 +155,7 @@ def unpack(config: MacConfig, arrays: Mapping[str, Any], outputs: Mapping[str, B
     ValueError
         If `y` is not one beat of 5 bytes for each row of `arrays`.
     """
-    data = outputs["y"].data
-    expected = (len(arrays["job"]), RESULT_BYTES)
-    if data.shape != expected:
-        raise ValueError(
-            f"y must be {expected[0]} beats of {expected[1]} bytes, not {data.shape[0]} of {data.shape[1]}"
-        )
+    data = data_of(outputs, "y", len(arrays["job"]), RESULT_BYTES)
     codes = np.ascontiguousarray(data[:, :4]).view("<u4")[:, 0]
     return {"y": codes.astype(np.uint32), "status": data[:, 4].copy()}
 

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pytest
 
-from flows.verilog import emit, port_table
 from hdl.simd.config import DotConfig
 from hdl.simd.dot import Dot
 from sim.common.beats import Beats
-from sim.common.harness import Harness, build_harness
-from sim.common.runner import build_bench, run_bench
+from sim.common.stimulus import last_flags
 from sim.simd import dot_vectors
 from sim.simd.dot_model import dot_packets
 
@@ -24,54 +20,19 @@ CONFIGS = [*QUICK, *(pytest.param(config, marks=pytest.mark.deep) for config in 
 BENCHES = [(4, 2), *(pytest.param(config, marks=pytest.mark.deep) for config in [(3, 1), (16, 2), (33, 3)])]
 
 
-class Built:
-    """One config's Verilog, and the builds made of it so far."""
-
-    def __init__(self, lanes, tree_levels_per_stage, folder):
-        self.params = {"lanes": lanes, "tree_levels_per_stage": tree_levels_per_stage}
-        self.config = DotConfig.parse(self.params)
-        self.top = f"niello_test_dot_{lanes}_{tree_levels_per_stage}"
-        self.folder = folder
-        component = Dot(self.config)
-        self.ports = {"top": self.top, "clock": "clk", "reset": "rst", "ports": port_table(component)}
-        self.verilog = folder / "design.v"
-        self.verilog.write_text(emit(component, self.top))
-        self._library = None
-
-    def harness(self):
-        if self._library is None:
-            self._library = build_harness(self.verilog, self.ports, self.folder / "harness")
-        return Harness(self._library, self.ports)
-
-
 @pytest.fixture(scope="module")
-def builds():
-    return {}
+def block():
+    def of(lanes_and_levels):
+        params = dict(zip(["lanes", "tree_levels_per_stage"], lanes_and_levels, strict=True))
+        config = DotConfig.parse(params)
+        return params, config, Dot(config)
 
-
-@pytest.fixture
-def built(request, builds, tmp_path_factory):
-    config = request.param
-    if config not in builds:
-        builds[config] = Built(*config, tmp_path_factory.mktemp(f"dot_{config[0]}_{config[1]}"))
-    return builds[config]
+    return of
 
 
 @pytest.mark.parametrize("built", BENCHES, indirect=True, ids=str)
 def test_dot_bench_passes(built, tmp_path):
-    (built.folder / "ports.json").write_text(json.dumps(built.ports))
-    build_bench(built.verilog, built.top, built.folder / "bench")
-    result = run_bench(
-        built.folder / "bench",
-        built.top,
-        "sim.simd.dot_bench",
-        tmp_path,
-        seed=20,
-        config=built.params,
-        ports=built.folder / "ports.json",
-    )
-    assert result.passed, result.summary()
-    assert len(result.tests) == 31
+    assert len(built.bench_tests("sim.simd.dot_bench", tmp_path)) == 31
 
 
 @pytest.mark.parametrize(("stall_in", "stall_out"), STALLS)
@@ -98,9 +59,7 @@ def ragged_packets(rng, lanes):
 
 
 def as_beats(packets):
-    last = np.zeros(sum(map(len, packets)), bool)
-    last[np.cumsum([len(packet) for packet in packets]) - 1] = True
-    return Beats(np.concatenate(packets).view(np.uint8), last)
+    return Beats(np.concatenate(packets).view(np.uint8), last_flags([len(packet) for packet in packets]))
 
 
 @pytest.mark.parametrize(("stall_in", "stall_out"), STALLS)
@@ -140,14 +99,4 @@ def test_dot_handshakes_do_not_wait_for_each_other_within_a_cycle(built):
     """No input reaches an output without a register between: neither a READY another READY nor a VALID."""
     inputs = ["s_axis_a_tvalid", "s_axis_b_tvalid", "s_axis_a_tlast", "s_axis_b_tlast", "m_axis_y_tready"]
     inputs += ["s_axil_arvalid", "s_axil_awvalid", "s_axil_wvalid", "s_axil_rready", "s_axil_bready"]
-    outputs = [port["name"] for port in built.ports["ports"] if port["direction"] == "output"]
-    rng = np.random.default_rng(8)
-    harness = built.harness()
-    for _ in range(400):
-        for name in inputs:
-            harness.poke(name, int(rng.integers(2)))
-        harness.step()
-        before = {name: harness.peek(name) for name in outputs}
-        for name in inputs:
-            harness.poke(name, int(rng.integers(2)))
-        assert {name: harness.peek(name) for name in outputs} == before
+    built.assert_handshakes_independent(inputs)

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import re
 
 import numpy as np
 import pytest
 
 from flows.load import load_design
-from flows.verilog import emit, port_table
 from hdl.simd.config import MacConfig
 from hdl.simd.mac import build
 from hdl.simd.modes import MODES, default_output
-from sim.common.harness import Harness, HarnessError, build_harness
-from sim.common.runner import build_bench, run_bench
+from sim.common.harness import Harness, HarnessError
 from sim.simd import mac_vectors
 from sim.simd.mac_stimulus import negated
 from sim.simd.mac_vectors import job_of
@@ -31,66 +28,33 @@ MODES_OF = [(name, mode) for name in DESIGNS for mode in CONFIGS[name]["modes"] 
 """Designs with the modes of which all pairs of operands can be tried."""
 
 
-class Built:
-    """One config's Verilog, and the builds made of it so far."""
-
-    def __init__(self, name, folder):
-        self.name, self.params, self.top, self.folder = name, CONFIGS[name], f"niello_test_{name}", folder
-        self.config = MacConfig.parse(self.params)
-        component = build(self.config)
-        self.ports = {"top": self.top, "clock": "clk", "reset": "rst", "ports": port_table(component)}
-        self.verilog = folder / "design.v"
-        self.verilog.write_text(emit(component, self.top))
-        self._library = None
-
-    def harness(self):
-        if self._library is None:
-            self._library = build_harness(self.verilog, self.ports, self.folder / "harness", optimise="-O1")
-        return Harness(self._library, self.ports)
-
-    def compare(self, arrays, **options):
-        """The run's result, once it equals the golden model's."""
-        packed, expected = mac_vectors.pack(self.config, arrays), mac_vectors.expected_beats(self.config, arrays)
-        with self.harness() as harness:
-            result = harness.run(packed, expected, **options)
-        got = mac_vectors.unpack(self.config, arrays, result.outputs)
-        right = mac_vectors.model(self.config, arrays)
-        for row in np.flatnonzero((got["y"] != right["y"]) | (got["status"] != right["status"]))[:1]:
-            mode, output, overflow = mac_vectors.job_fields(int(arrays["job"][row]))
-            a, b = (arrays[name][row].tolist() for name in "ab")
-            found, wanted = ((hex(one["y"][row]), int(one["status"][row])) for one in (got, right))
-            pytest.fail(f"row {row}, {mode.name} to {output}, {overflow}: {a} · {b} is {wanted}, not {found}")
-        return result
-
-
 @pytest.fixture(scope="module")
-def builds():
-    return {}
+def block():
+    def of(name):
+        config = MacConfig.parse(CONFIGS[name])
+        return CONFIGS[name], config, build(config)
+
+    return of
 
 
-@pytest.fixture
-def built(request, builds, tmp_path_factory):
-    name = request.param
-    if name not in builds:
-        builds[name] = Built(name, tmp_path_factory.mktemp(name))
-    return builds[name]
+def compare(built, arrays, **options):
+    """The run's result, once it equals the golden model's."""
+    packed, expected = mac_vectors.pack(built.config, arrays), mac_vectors.expected_beats(built.config, arrays)
+    with built.harness() as harness:
+        result = harness.run(packed, expected, **options)
+    got = mac_vectors.unpack(built.config, arrays, result.outputs)
+    right = mac_vectors.model(built.config, arrays)
+    for row in np.flatnonzero((got["y"] != right["y"]) | (got["status"] != right["status"]))[:1]:
+        mode, output, overflow = mac_vectors.job_fields(int(arrays["job"][row]))
+        a, b = (arrays[name][row].tolist() for name in "ab")
+        found, wanted = ((hex(one["y"][row]), int(one["status"][row])) for one in (got, right))
+        pytest.fail(f"row {row}, {mode.name} to {output}, {overflow}: {a} · {b} is {wanted}, not {found}")
+    return result
 
 
 @pytest.mark.parametrize("built", ["small", *(pytest.param(name, marks=DEEP) for name in DESIGNS)], indirect=True)
 def test_mac_bench_passes(built, tmp_path):
-    (built.folder / "ports.json").write_text(json.dumps(built.ports))
-    build_bench(built.verilog, built.top, built.folder / "bench")
-    result = run_bench(
-        built.folder / "bench",
-        built.top,
-        "sim.simd.mac_bench",
-        tmp_path,
-        seed=20,
-        config=built.params,
-        ports=built.folder / "ports.json",
-    )
-    assert result.passed, result.summary()
-    assert len(result.tests) == 9 + 3 * len(built.config.modes)
+    assert len(built.bench_tests("sim.simd.mac_bench", tmp_path)) == 9 + 3 * len(built.config.modes)
 
 
 @pytest.mark.parametrize("dots", [QUICK_DOTS, pytest.param(DEEP_DOTS, marks=DEEP)])
@@ -101,7 +65,7 @@ def test_mac_matches_the_model_on_random_dot_products(built, stall_in, stall_out
     items = dots * len(built.config.modes) // len(STALLS) // seeds
     for seed in range(seeds):
         arrays = mac_vectors.random_arrays(built.config, [dots, int(100 * stall_in), seed], items)
-        built.compare(arrays, stall_in=stall_in, stall_out=stall_out, seed=seed)
+        compare(built, arrays, stall_in=stall_in, stall_out=stall_out, seed=seed)
 
 
 def all_pairs(mode, step=1):
@@ -121,14 +85,14 @@ def arrays_of(mode, a, b):
 def test_mac_multiplies_every_pair(built, mode):
     """Of 8-bit modes, all pairs take long: here `mac_full_core` takes every 7th."""
     step = 7 if MODES[mode].slot_bits == 8 and built.name == FULL else 1
-    built.compare(arrays_of(mode, *all_pairs(mode, step)), stall_in=0, stall_out=0)
+    compare(built, arrays_of(mode, *all_pairs(mode, step)), stall_in=0, stall_out=0)
 
 
 @DEEP
 @pytest.mark.parametrize("mode", ["int8", "p8_0", "e4m3", "e5m2"])
 @pytest.mark.parametrize("built", [FULL], indirect=True)
 def test_mac_multiplies_every_8_bit_pair(built, mode):
-    built.compare(arrays_of(mode, *all_pairs(mode)), stall_in=0, stall_out=0)
+    compare(built, arrays_of(mode, *all_pairs(mode)), stall_in=0, stall_out=0)
 
 
 def between_opposites(mode, step):
@@ -146,7 +110,7 @@ def between_opposites(mode, step):
 @pytest.mark.parametrize(("built", "mode"), MODES_OF, indirect=["built"])
 def test_mac_loses_nothing_where_large_products_cancel(built, mode, step):
     step = step if MODES[mode].slot_bits == 8 else 1
-    built.compare(between_opposites(mode, step), stall_in=0, stall_out=0)
+    compare(built, between_opposites(mode, step), stall_in=0, stall_out=0)
 
 
 @pytest.mark.parametrize("built", DESIGNS, indirect=True)
@@ -157,32 +121,21 @@ def test_mac_accumulates_the_largest_products_of_p16_1(built):
     a[:, -1] = b[:, -1] = 1
     a[1, :-1] = 0x8001
     a[2, : 1 << 13] = 0x8001
-    built.compare(arrays_of("p16_1", a, b))
+    compare(built, arrays_of("p16_1", a, b))
 
 
 @pytest.mark.parametrize("built", DESIGNS, indirect=True)
 def test_mac_forgets_everything_at_reset(built):
     arrays = mac_vectors.random_arrays(built.config, 9, 200)
     for reset_at in (2, 9, 40, 133, 217):
-        built.compare(arrays, seed=reset_at, reset_at=reset_at, stall_out=0.5)
+        compare(built, arrays, seed=reset_at, reset_at=reset_at, stall_out=0.5)
 
 
 @pytest.mark.parametrize("built", [QUAD], indirect=True)
 def test_mac_handshakes_do_not_wait_for_each_other_within_a_cycle(built):
     """No input reaches an output without a register between: neither a READY another READY nor a VALID."""
     inputs = ["s_axis_op_tvalid", "s_axis_op_tlast", "m_axis_y_tready"]
-    outputs = [port["name"] for port in built.ports["ports"] if port["direction"] == "output"]
-    rng = np.random.default_rng(8)
-    harness = built.harness()
-    for _ in range(400):
-        for name in inputs:
-            harness.poke(name, int(rng.integers(2)))
-        harness.step()
-        before = {name: harness.peek(name) for name in outputs}
-        for name in inputs:
-            harness.poke(name, int(rng.integers(2)))
-        harness.poke("s_axis_op_tdata", int(rng.integers(1 << 32)))
-        assert {name: harness.peek(name) for name in outputs} == before
+    built.assert_handshakes_independent(inputs, data=["s_axis_op_tdata"])
 
 
 @pytest.mark.parametrize(
@@ -204,9 +157,9 @@ def test_mac_mutated_is_caught(built, module, operator, other, tmp_path):
     mutated = tmp_path / "mutated.v"
     mutated.write_text(f"{text[:place]} {other} {text[place + 3 :]}")
     arrays = mac_vectors.random_arrays(built.config, 5, 5_000)
-    built.compare(arrays, stall_in=0, stall_out=0)
+    compare(built, arrays, stall_in=0, stall_out=0)
     right = mac_vectors.model(built.config, arrays)
-    with Harness(build_harness(mutated, built.ports, tmp_path / "harness", optimise="-O1"), built.ports) as harness:
+    with Harness(built.library(mutated, tmp_path / "harness"), built.ports) as harness:
         try:
             result = harness.run(mac_vectors.pack(built.config, arrays), {"y": 5_000}, stall_in=0, stall_out=0)
         except HarnessError:
