@@ -12,7 +12,6 @@ import hashlib
 import json
 import os
 import resource
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -21,17 +20,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
+from bench.common import ROOT, made, one_core, run, say, timed
+
 NIELLO = Path(sys.executable).with_name("niello")
 DESIGN = "dot_int8x16"
-
-
-def main() -> None:
-    names = sys.argv[1:] or list(BENCHES)
-    unknown = [name for name in names if name not in BENCHES]
-    if unknown:
-        sys.exit(f"no figure {unknown[0]}; known: {', '.join(BENCHES)}")
-    print(json.dumps({name: BENCHES[name]() for name in names}))
 
 
 def cold() -> dict[str, Any]:
@@ -45,12 +37,12 @@ def cold() -> dict[str, Any]:
             [sys.executable, "-m", "pip", "cache", "dir"], capture_output=True, text=True, check=True
         ).stdout.strip()
         environment = {**_clean_environment(), "HOME": str(home), "PIP_CACHE_DIR": wheels}
-        first, _ = _timed(["make"], cwd=clone, env=environment)
-        second, result = _timed(["make"], cwd=clone, env=environment)
+        first, _ = timed(["make"], cwd=clone, env=environment)
+        second, result = timed(["make"], cwd=clone, env=environment)
         ran = json.loads(result.splitlines()[-1])["ran"]
-    _say("cold make", first, "s", "at most 90")
-    _say("second make", second, "s", "at most 1.5")
-    _say("steps that the second make ran", ran, "", "0")
+    say("cold make", first, "s", "at most 90")
+    say("second make", second, "s", "at most 1.5")
+    say("steps that the second make ran", ran, "", "0")
     return {"cold_make_s": first, "second_make_s": second, "second_make_steps": ran}
 
 
@@ -60,38 +52,32 @@ def rtl() -> dict[str, Any]:
     for seed in ("1", "2"):
         with tempfile.TemporaryDirectory() as folder:
             environment = {**os.environ, "PYTHONHASHSEED": seed, "NIELLO_BUILD": f"{folder}/build"}
-            seconds, _ = _timed([str(NIELLO), "rtl", "-o", f"{folder}/out", "--plain"], cwd=ROOT, env=environment)
+            seconds, _ = timed([str(NIELLO), "rtl", "-o", f"{folder}/out", "--plain"], cwd=ROOT, env=environment)
             digests.append(_digest(Path(folder) / "out"))
-    _say("niello rtl, all designs, warm", seconds, "s", "at most 5")
-    _say("identical over two runs and hash seeds", digests[0] == digests[1], "", "True")
+    say("niello rtl, all designs, warm", seconds, "s", "at most 5")
+    say("identical over two runs and hash seeds", digests[0] == digests[1], "", "True")
     return {"rtl_all_s": seconds, "rtl_identical": digests[0] == digests[1]}
 
 
 def harness() -> dict[str, Any]:
     """Cycles per second of the bulk harness with stalls, and of the cocotb bench, on one core, in one run."""
-    sys.path.insert(0, str(ROOT))
-    from flows.load import load_design
-    from flows.road import Route, results_or_error, travel
     from flows.steps import HARNESS_LIBRARY
     from sim.common.harness import Harness
     from sim.common.runner import run_bench
 
-    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-    route = Route.of(load_design(DESIGN))
-    design, needs = route.design, [route.block("harness"), route.block("bench-build")]
-    results = results_or_error(travel([route], lambda _: needs, plain=True))
+    design, (rtl, library, built) = made(DESIGN, "elaborate", "harness", "bench-build")
     vectors = design.block.vectors_module()
     arrays = vectors.random_arrays(design.config, 1, 400_000)
     beats, expected = vectors.pack(design.config, arrays), vectors.expected_beats(design.config, arrays)
-    ports = results[route.block("elaborate")][f"{design.name}.ports.json"]
-    with Harness(results[needs[0]][HARNESS_LIBRARY], ports) as bulk:
+    ports = rtl[f"{design.name}.ports.json"]
+    with one_core(), Harness(library[HARNESS_LIBRARY], ports) as bulk:
         start = time.perf_counter()
         result = bulk.run(beats, expected, stall_in=0.25, stall_out=0.25, seed=1)
         bulk_hz = result.total_cycles / (time.perf_counter() - start)
-    with tempfile.TemporaryDirectory() as folder:
+    with one_core(), tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
         bench = run_bench(
-            results[needs[1]].path,
+            built.path,
             design.top,
             design.block.bench,
             Path(folder),
@@ -100,8 +86,8 @@ def harness() -> dict[str, Any]:
             ports=ports,
         )
         cocotb_hz = bench.cycles / (time.perf_counter() - start)
-    _say(f"bulk harness, {DESIGN}, stalls on, one core", bulk_hz / 1e6, "M cycles/s", "at least 1")
-    _say("the same over the cocotb bench", bulk_hz / cocotb_hz, "times", "at least 30")
+    say(f"bulk harness, {DESIGN}, stalls on, one core", bulk_hz / 1e6, "M cycles/s", "at least 1")
+    say("the same over the cocotb bench", bulk_hz / cocotb_hz, "times", "at least 30")
     return {"harness_cycles_per_s": round(bulk_hz), "cocotb_cycles_per_s": round(cocotb_hz)}
 
 
@@ -111,10 +97,10 @@ def bitstream() -> dict[str, Any]:
     for _ in range(2):
         with tempfile.TemporaryDirectory() as folder:
             environment = {**os.environ, "NIELLO_BUILD": f"{folder}/build"}
-            _, result = _timed([str(NIELLO), "bitstream", DESIGN, "--plain"], cwd=ROOT, env=environment)
+            _, result = timed([str(NIELLO), "bitstream", DESIGN, "--plain"], cwd=ROOT, env=environment)
             path = json.loads(result.splitlines()[-1])["designs"][DESIGN]["bitstream"]
             digests.append(hashlib.sha256(Path(path).read_bytes()).hexdigest())
-    _say("bitstream identical when rebuilt from scratch", digests[0] == digests[1], "", "True")
+    say("bitstream identical when rebuilt from scratch", digests[0] == digests[1], "", "True")
     return {"bitstream_identical": digests[0] == digests[1]}
 
 
@@ -122,9 +108,9 @@ def memory() -> dict[str, Any]:
     """The largest resident memory of any process of the whole road, from nothing."""
     with tempfile.TemporaryDirectory() as folder:
         environment = {**os.environ, "NIELLO_BUILD": f"{folder}/build"}
-        _timed([str(NIELLO), "demo", "--plain"], cwd=ROOT, env=environment)
+        timed([str(NIELLO), "demo", "--plain"], cwd=ROOT, env=environment)
     peak_mb = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
-    _say("largest resident memory of a step", peak_mb, "MB", "at most 1000")
+    say("largest resident memory of a step", peak_mb, "MB", "at most 1000")
     return {"peak_rss_mb": round(peak_mb)}
 
 
@@ -132,8 +118,8 @@ def test() -> dict[str, Any]:
     """`make test` with an empty build folder."""
     with tempfile.TemporaryDirectory() as folder:
         environment = {**_clean_environment(), "NIELLO_BUILD": f"{folder}/build"}
-        seconds, _ = _timed(["make", "test"], cwd=ROOT, env=environment)
-    _say("make test, empty caches", seconds, "s", "at most 360")
+        seconds, _ = timed(["make", "test"], cwd=ROOT, env=environment)
+    say("make test, empty caches", seconds, "s", "at most 360")
     return {"make_test_s": seconds}
 
 
@@ -153,16 +139,6 @@ def _clean_environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith(dropped)}
 
 
-def _timed(argv: list[str], *, cwd: Path, env: dict[str, str]) -> tuple[float, str]:
-    start = time.perf_counter()
-    done = subprocess.run(argv, cwd=cwd, env=env, capture_output=True, text=True, check=False)
-    seconds = round(time.perf_counter() - start, 2)
-    if done.returncode:
-        sys.stderr.write(done.stderr[-3000:])
-        sys.exit(f"{shutil.which(argv[0]) or argv[0]} ended with {done.returncode}")
-    return seconds, done.stdout
-
-
 def _digest(folder: Path) -> str:
     content = hashlib.sha256()
     for path in sorted(folder.rglob("*")):
@@ -170,10 +146,5 @@ def _digest(folder: Path) -> str:
     return content.hexdigest()
 
 
-def _say(what: str, value: Any, unit: str, target: str) -> None:
-    shown = f"{value:.2f}" if isinstance(value, float) else str(value)
-    print(f"{what:45} {shown:>8} {unit:12} target: {target}", file=sys.stderr, flush=True)
-
-
 if __name__ == "__main__":
-    main()
+    run(BENCHES, sys.argv[1:])

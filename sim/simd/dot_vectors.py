@@ -55,13 +55,7 @@ def expected_beats(config: DotConfig, arrays: Mapping[str, Any]) -> dict[str, in
 
 
 def unpack(config: DotConfig, arrays: Mapping[str, Any], outputs: Mapping[str, Beats]) -> Arrays:
-    """`OUTPUTS` out of the traffic of the stream `y`, little-endian words of 4 bytes.
-
-    Raises
-    ------
-    ValueError
-        If `y` is not one beat of 4 bytes for each row of `arrays`.
-    """
+    """`OUTPUTS` out of the traffic of the stream `y`, little-endian words of 4 bytes. Raises as `data_of`."""
     data = data_of(outputs, "y", len(arrays["a"]), DotConfig.accumulator_bits // 8)
     return {"y": np.ascontiguousarray(data).view("<i4")[:, 0].astype(np.int32)}
 

@@ -150,10 +150,7 @@ def expected_beats(config: MacConfig, arrays: Mapping[str, Any]) -> dict[str, in
 def unpack(config: MacConfig, arrays: Mapping[str, Any], outputs: Mapping[str, Beats]) -> Arrays:
     """`OUTPUTS` out of the traffic of the stream `y`: four bytes of code, little-endian, and one of status.
 
-    Raises
-    ------
-    ValueError
-        If `y` is not one beat of 5 bytes for each row of `arrays`.
+    Raises as `data_of`.
     """
     data = data_of(outputs, "y", len(arrays["job"]), RESULT_BYTES)
     codes = np.ascontiguousarray(data[:, :4]).view("<u4")[:, 0]

@@ -1,0 +1,173 @@
+"""The figures of `simd.mac`: speed of its golden model, results held against it, cycles, area.
+
+    .venv/bin/python bench/simd.py [NAME ...] [--script PATH/synth_compare.py]
+
+All of them, or: model wrong cycles area. Area needs the synthesis script, which maps Verilog to standard cells and
+FPGAs and prints JSON; without `--script` it is left out. Prints a line a figure, with its target, and one JSON object
+at the end. Model and harness run on one core.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench.common import Benches, made, one_core, run, say, timed
+from flows.steps import HARNESS_LIBRARY
+from hdl.simd.modes import MODES, default_output
+from sim.common.formats import Overflow
+from sim.common.harness import Harness
+from sim.simd import mac_model, mac_vectors
+
+QUAD, FULL = "mac_quad_core", "mac_full_core"
+DOTS, LONGEST = 100_000, 40
+LONG_BEATS = 4096
+LONG_SHARE = 0.99  # of a long dot product's cycles that must take a beat
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("names", nargs="*", metavar="NAME", help="figures; all of them if none is named")
+    parser.add_argument("--script", type=Path, help="synthesis script, for the figure `area`")
+    arguments = parser.parse_args()
+    script = arguments.script
+    if script is None and "area" in arguments.names:
+        parser.error("area needs --script")
+    benches: Benches = {"model": model, "wrong": wrong, "cycles": cycles}
+    run({**benches, "area": lambda: area(script.resolve())} if script else benches, arguments.names)
+
+
+def model() -> dict[str, Any]:
+    """Multiplications a second of the golden model in the single formats of 8 bits, any codes; the best of three."""
+    rng = np.random.default_rng(1)
+    rates = {}
+    for mode in ("p8_0", "int8", "e4m3", "e5m2"):
+        a, b = (rng.integers(256, size=(4096, 256), dtype=np.uint8) for _ in range(2))
+        mac_model.dot(mode, a[:1], b[:1])  # makes the tables
+        seconds = []
+        for _ in range(3):
+            with one_core():
+                start = time.perf_counter()
+                mac_model.dot(mode, a, b)
+                seconds.append(time.perf_counter() - start)
+        rates[mode] = round(a.size / min(seconds))
+        say(f"golden model, {mode}, one core", rates[mode] / 1e6, "M MAC/s", "at least 10")
+    return {"model_macs_per_s": rates}
+
+
+def wrong() -> dict[str, Any]:
+    """Results that differ from the model's, of random dot products of 1 to 40 elements in each mode, full speed."""
+    figures: dict[str, Any] = {}
+    for name in (QUAD, FULL):
+        design, ports, library = _harness_of(name)
+        for mode in design.config.modes:
+            rng = np.random.default_rng([2, MODES[mode].code])
+            overflows: tuple[Overflow, ...] = ("saturate", "inf")
+            jobs = [mac_vectors.job_of(mode, output, how) for output in design.config.outputs for how in overflows]
+            job = rng.choice(np.array(jobs, np.uint16), DOTS)
+            lengths = rng.integers(1, LONGEST, DOTS, endpoint=True)
+            arrays = {"job": job} | mac_vectors.random_operands(rng, job, LONGEST)
+            behind = np.arange(LONGEST) >= lengths[:, None]
+            arrays["a"][behind] = arrays["b"][behind] = 0
+            right = mac_vectors.model(design.config, arrays)
+            traffic = mac_vectors.pack_ragged(design.config, arrays, lengths)
+            with one_core(), Harness(library, ports) as harness:
+                start = time.perf_counter()
+                result = harness.run(traffic, {"y": DOTS}, stall_in=0, stall_out=0)
+                rate = round(int(lengths.sum()) / (time.perf_counter() - start))
+            got = mac_vectors.unpack(design.config, arrays, result.outputs)
+            differing = int(((got["y"] != right["y"]) | (got["status"] != right["status"])).sum())
+            say(f"{name}, {mode}: wrong of {DOTS}", differing, "", "0")
+            say(f"{name}, {mode}: harness, one core", rate / 1e6, "M MAC/s", "none")
+            figures.setdefault(name, {})[mode] = {"dots": DOTS, "wrong": differing, "harness_macs_per_s": rate}
+    return figures
+
+
+def cycles() -> dict[str, Any]:
+    """Multiplications a cycle of one long dot product: from its first beat to its result, both included."""
+    figures: dict[str, Any] = {}
+    for name in (QUAD, FULL):
+        design, ports, library = _harness_of(name)
+        for mode in design.config.modes:
+            lanes = MODES[mode].elements_per_beat
+            job = np.array([mac_vectors.job_of(mode, _output(design.config, mode))], np.uint16)
+            operands = mac_vectors.random_operands(np.random.default_rng(3), job, LONG_BEATS * lanes)
+            traffic = mac_vectors.pack(design.config, {"job": job, **operands})
+            with Harness(library, ports) as harness:
+                taken = harness.run(traffic, {"y": 1}, stall_in=0, stall_out=0).cycles
+            rate = LONG_BEATS * lanes / taken
+            target = f"at least {lanes * LONG_SHARE:.2f}"
+            say(f"{name}, {mode}: {LONG_BEATS} beats, {taken} cycles", rate, "MAC/cycle", target)
+            figures.setdefault(name, {})[mode] = {"cycles": taken, "macs_per_cycle": round(rate, 4)}
+    return figures
+
+
+def area(script: Path) -> dict[str, Any]:
+    """Standard cells (Nangate 45 nm) and FPGA cells of the Verilog, by the script's recipes, and ECP5's clock."""
+    bound: dict[str, dict[str, float]] = {
+        QUAD: {
+            "area": 9000, "delay": 0.85, "area x delay": 9000, "p8_0": 2500, "fp4": 1200, "p4_1": 1200,
+            "LUT4_total": 2400, "DSP_MULT18": 4, "fmax": 100, "LUT_total": 1600,
+        },
+        FULL: {"area": 11500},
+    }  # fmt: skip
+    figures: dict[str, Any] = {}
+    for name in (QUAD, FULL):
+        design, (rtl,) = made(name, "elaborate")
+        macs = {mode: MODES[mode].elements_per_beat for mode in design.config.modes}
+        found = _synthesised(script, rtl[f"{name}.v"], design.top, macs)
+
+        def tell(what: str, value: Any, unit: str, key: str = "", name: str = name) -> None:
+            most = bound[name].get(key)
+            bounded = f"{'at least' if key == 'fmax' else 'at most'} {most}"
+            say(f"{name}: {what}", value, unit, "none" if most is None else bounded)
+
+        cells, speed = found["nangate45"], found["nangate45"]["speed"]
+        delay_ns = speed["abc_delay_ps"] / 1000
+        tell("area, area recipe", cells["area"]["area_um2"], "um2", "area")
+        tell("area, speed recipe", speed["area_um2"], "um2")
+        tell("delay, speed recipe", delay_ns, "ns", "delay")
+        tell("area x delay, speed recipe", speed["area_um2"] * delay_ns, "um2 ns", "area x delay")
+        for mode, per_mac in cells["per_op"].items():
+            tell(f"area per MAC a cycle, {mode}", per_mac["area_um2"], "um2", mode)
+            tell(f"area x delay per MAC a cycle, {mode}", per_mac["adp_um2_ns"], "um2 ns")
+        for stage, kinds in {"ecp5": ("LUT4_total", "FF", "DSP_MULT18"), "xcup": ("LUT_total", "FF", "DSP")}.items():
+            for kind in kinds:
+                tell(f"{stage} {kind}", found[stage][kind], "", kind)
+        tell("ecp5 clock, median of 3 seeds", found["ecp5_pnr"].get("fmax_median"), "MHz", "fmax")
+        figures[name] = {key: found[key] for key in ("nangate45", "ecp5", "xcup", "ecp5_pnr", "macs_per_cycle")}
+    return figures
+
+
+def _synthesised(script: Path, verilog: Path, top: str, macs: dict[str, int]) -> dict[str, Any]:
+    """What the script says of a module, given its multiplications a cycle by mode."""
+    options = ["--top", top, "--stages", "nangate45,ecp5,xcup", "--pnr"]
+    options += ["--ops", ",".join(f"{mode}={count}" for mode, count in macs.items())]
+    # The place and route that the script calls is the one beside this Python.
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    _, text = timed([sys.executable, str(script), *options, str(verilog)], cwd=verilog.parent, env=environment)
+    found: dict[str, Any] = json.loads(text)
+    return found
+
+
+def _harness_of(name: str) -> tuple[Any, Path, Path]:
+    """A design, its ports and its harness."""
+    design, (rtl, harness) = made(name, "elaborate", "harness")
+    return design, rtl[f"{name}.ports.json"], harness[HARNESS_LIBRARY]
+
+
+def _output(config: Any, mode: str) -> str:
+    """The mode's default output if the design has it, else its first."""
+    output = default_output(MODES[mode])
+    return output if output in config.outputs else str(config.outputs[0])
+
+
+if __name__ == "__main__":
+    main()
