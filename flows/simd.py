@@ -69,6 +69,9 @@ def by_rtl(design: Design, items: Items, out_format: str, overflow: Overflow) ->
     from flows.steps import HARNESS_LIBRARY
     from sim.simd.mac_vectors import job_of
 
+    longest, most = max((len(codes) for codes in items.a), default=0), items.mode.most_products
+    if longest > most:
+        raise BadInput(f"a must have at most {most} codes in {items.mode.name} on the engine rtl, not {longest}")
     route = Route.of(design)
     needed = run.needs(route, "rtl")
     results = results_or_error(travel([route], lambda _: needed, plain=True))

@@ -48,6 +48,11 @@ class Mode:
         return 2 * element.lsb_exponent
 
     @property
+    def most_products(self) -> int:
+        """Products of a dot product that the accumulator holds whatever they are."""
+        return (1 << 15) - 1 if self.name == "p16_1" else 1 << 20
+
+    @property
     def beats_per_block(self) -> int:
         """Beats of a whole block; 0 if there are no blocks."""
         return self.block.block_length // self.elements_per_beat if self.block else 0

@@ -78,6 +78,9 @@ def check(config: MacConfig, arrays: Mapping[str, Any]) -> None:
             received = f"{codes[row]} ({names.get(int(codes[row]), 'nothing')})"
             raise ValueError(f"job[{row}] must have one of the {what}s {known}, not {received}")
     for mode, rows in _rows_by_mode(job):
+        length = arrays["a"].shape[1]
+        if length > mode.most_products:
+            raise ValueError(f"a must have at most {mode.most_products} codes a row in {mode.name}, not {length}")
         most = (1 << mode.element.bits) - 1
         for name in ("a", "b"):
             codes = arrays[name][rows]

@@ -215,3 +215,12 @@ def test_mac_stimulus_cancels_and_underflows(mode: str) -> None:
     small = np.abs(products.sum(axis=1)) < np.abs(products).max(axis=1) / 4
     assert (small & (products != 0).all(axis=1)).any()
     assert ((products == 0).sum(axis=1) > 5).any()
+
+
+def test_refuses_sums_that_the_accumulator_might_not_hold() -> None:
+    codes = np.zeros((1, 1 << 15), np.uint16)
+    arrays = {"job": np.array([job_of("p16_1", "fp32")], np.uint16), "a": codes, "b": codes}
+    message = r"^a must have at most 32767 codes a row in p16_1, not 32768$"
+    with pytest.raises(ValueError, match=message):
+        mac_vectors.check(FEW, arrays)
+    mac_vectors.check(FEW, arrays | {"a": codes[:, 1:], "b": codes[:, 1:]})
