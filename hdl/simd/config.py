@@ -84,8 +84,8 @@ class MacConfig(BlockConfig):
     )
     """Formats of results that a job can choose from."""
 
-    core_only: bool = False
-    """The bare core: operands and job in one stream, no registers, no buffers."""
+    core_only: bool = True
+    """The bare core: operands and job in one stream, no registers, no buffers. The only form there is so far."""
 
     segment_bits: ClassVar[int] = 16
 
@@ -95,6 +95,8 @@ class MacConfig(BlockConfig):
             twice = sorted({item for item in chosen if chosen.count(item) > 1})
             if twice:
                 raise ValueError(f"{name} must name every format once, not {twice[0]} twice")
+        if not self.core_only:
+            raise ValueError("core_only must be true, not false: there is no block with registers around the core yet")
         return self
 
     @property
@@ -164,6 +166,6 @@ class MacConfig(BlockConfig):
         return 0
 
     @property
-    def register_source(self) -> tuple[Path, dict[str, int]] | None:
-        """The register file and its parameters; the bare core has none."""
-        return None if self.core_only else (Path(__file__).with_name("mac.rdl"), {"LATENCY": self.latency_cycles})
+    def register_source(self) -> None:
+        """The bare core has no registers."""
+        return None

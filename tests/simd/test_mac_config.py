@@ -45,18 +45,24 @@ def test_mac_config_refuses_in_one_line(params, message):
 
 def test_mac_config_takes_lists_and_gives_them_back():
     config = MacConfig.parse(GOOD)
-    assert (config.modes, config.outputs, config.core_only) == (("fp4",), ("fp4",), False)
-    assert config.model_dump(mode="json") == GOOD | {"core_only": False}
+    assert (config.modes, config.outputs, config.core_only) == (("fp4",), ("fp4",), True)
+    assert config.model_dump(mode="json") == GOOD | {"core_only": True}
     assert MacConfig.parse(config.model_dump()) == config
     with pytest.raises(ValueError, match="frozen"):
         config.core_only = True
 
 
-def test_mac_config_has_registers_but_in_the_bare_core():
-    core = MacConfig.parse(GOOD | {"core_only": True})
+def test_mac_config_of_a_bare_core_has_no_registers():
+    core = MacConfig.parse(GOOD)
     assert (core.register_source, core.registers) == (None, None)
-    path, parameters = MacConfig.parse(GOOD).register_source
-    assert (path.name, parameters) == ("mac.rdl", {"LATENCY": core.latency_cycles})
+
+
+def test_mac_config_is_that_of_a_bare_core():
+    with pytest.raises(ConfigError) as refused:
+        MacConfig.parse(GOOD | {"core_only": False})
+    assert str(refused.value).endswith(
+        "core_only must be true, not false: there is no block with registers around the core yet"
+    )
 
 
 def largest_product(mode):
