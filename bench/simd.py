@@ -136,8 +136,7 @@ def area(script: Path) -> dict[str, Any]:
         tell("delay, speed recipe", delay_ns, "ns", "delay")
         tell("area x delay, speed recipe", speed["area_um2"] * delay_ns, "um2 ns", "area x delay")
         for mode, per_mac in cells["per_op"].items():
-            tell(f"area per MAC a cycle, {mode}", per_mac["area_um2"], "um2", mode)
-            tell(f"area x delay per MAC a cycle, {mode}", per_mac["adp_um2_ns"], "um2 ns")
+            tell(f"area x delay per MAC a cycle, {mode}", per_mac["adp_um2_ns"], "um2 ns", mode)
         for stage, kinds in {"ecp5": ("LUT4_total", "FF", "DSP_MULT18"), "xcup": ("LUT_total", "FF", "DSP")}.items():
             for kind in kinds:
                 tell(f"{stage} {kind}", found[stage][kind], "", kind)

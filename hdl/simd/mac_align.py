@@ -19,7 +19,7 @@ SEGMENTS_BELOW = 2
 """The place of a P(16,1) product counts from so many segments below the accumulator's last bit: its significand has 24
 bits that are zero whenever they would lie there."""
 
-EARLY_BITS = 14
+EARLY_BITS = 13
 """Low bits of the sum, added before the register between the two stages, which saves registers for their carries."""
 
 
