@@ -70,8 +70,9 @@ def _tuple_of_list(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-class MacConfig(BlockConfig):
-    """`simd.mac`: dot products in many number formats, exact until they are rounded once."""
+class EngineConfig(BlockConfig):
+    """What `simd.mac` and `simd.matmul` have in common: dot products in many number formats, exact until they are
+    rounded once."""
 
     modes: Annotated[
         tuple[Literal["fp4", "p4_1", "p8_0", "p16_1", "int4", "int8", "e4m3", "e5m2"], ...],
@@ -84,9 +85,6 @@ class MacConfig(BlockConfig):
     )
     """Formats of results that a job can choose from."""
 
-    core_only: bool = True
-    """The bare core: operands and job in one stream, no registers, no buffers. The only form there is so far."""
-
     segment_bits: ClassVar[int] = 16
 
     @model_validator(mode="after")
@@ -95,8 +93,6 @@ class MacConfig(BlockConfig):
             twice = sorted({item for item in chosen if chosen.count(item) > 1})
             if twice:
                 raise ValueError(f"{name} must name every format once, not {twice[0]} twice")
-        if not self.core_only:
-            raise ValueError("core_only must be true, not false: there is no block with registers around the core yet")
         return self
 
     @property
@@ -154,6 +150,24 @@ class MacConfig(BlockConfig):
     """From operands to accumulator: decoder of P(16,1), multiplier, aligner in two steps, accumulator."""
 
     @property
+    def multipliers(self) -> int:
+        """None that a tool could map to a DSP block: the array is made of gates."""
+        return 0
+
+
+class MacConfig(EngineConfig):
+    """`simd.mac`: one dot product at a time, from streams."""
+
+    core_only: bool = True
+    """The bare core: operands and job in one stream, no registers, no buffers. The only form there is so far."""
+
+    @model_validator(mode="after")
+    def _check_core(self) -> Self:
+        if not self.core_only:
+            raise ValueError("core_only must be true, not false: there is no block with registers around the core yet")
+        return self
+
+    @property
     def latency_cycles(self) -> int:
         """From the cycle that takes a dot product's last beat to the first that offers its result: the pipeline, the
         carries' way through all segments, the segments' way up, the normaliser in two steps, the output's shift."""
@@ -161,11 +175,57 @@ class MacConfig(BlockConfig):
         return self.pipeline_cycles + 2 * (segments - 1) + 2 + 1
 
     @property
-    def multipliers(self) -> int:
-        """None that a tool could map to a DSP block: the array is made of gates."""
-        return 0
-
-    @property
     def register_source(self) -> None:
         """The bare core has no registers."""
         return None
+
+
+class MatmulConfig(EngineConfig):
+    """`simd.matmul`: a matrix product from memory to memory, on an array of `simd.mac`'s engines."""
+
+    rows: int = Field(ge=1, le=16)
+    """Engines above one another: rows of A that are worked on at once."""
+
+    columns: Literal[1, 2, 4, 8, 16]
+    """Engines beside one another: columns of B that are worked on at once."""
+
+    bus_bits: Literal[32, 64, 128, 256, 512] = 64
+    """Data width of the memory port."""
+
+    depth_beats: Literal[16, 32, 64, 128, 256, 512, 1024] = 256
+    """Operand words of 32 bits in each half of a row's or column's buffer."""
+
+    address_bits: ClassVar[int] = 32
+
+    @model_validator(mode="after")
+    def _check_columns(self) -> Self:
+        narrow = [name for name in self.outputs if ELEMENTS[name].bits == 4]
+        if narrow and self.columns == 1:
+            raise ValueError(f"columns must be 2 or more, not 1: two results of {narrow[0]} share a byte")
+        return self
+
+    @property
+    def bus_bytes(self) -> int:
+        """Bytes of a word of the memory port; addresses and strides are multiples of it."""
+        return self.bus_bits // 8
+
+    drain_cycles: ClassVar[int] = 8
+    """From the array's chain of results to a code, see `hdl.simd.pipelined_drain`."""
+
+    @property
+    def latency_cycles(self) -> int:
+        """From the array's taking the last beat of a tile to its first code."""
+        return self.pipeline_cycles + 1 + self.drain_cycles
+
+    @property
+    def register_source(self) -> tuple[Path, dict[str, int]]:
+        """The register file and its parameters."""
+        parameters = {
+            "ROWS": self.rows,
+            "COLUMNS": self.columns,
+            "BUS_BYTES": self.bus_bytes,
+            "DEPTH": self.depth_beats,
+            "MODES": sum(1 << MODES[mode].code for mode in self.modes),
+            "OUTPUTS": sum(1 << OUTPUT_FORMATS.index(name) for name in self.outputs),
+        }
+        return Path(__file__).with_name("matmul.rdl"), parameters

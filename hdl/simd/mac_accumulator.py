@@ -10,7 +10,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from hdl.common.arithmetic import extended, wire
-from hdl.simd.config import MacConfig
+from hdl.simd.config import EngineConfig
 from hdl.simd.mac_align import SEGMENTS_BELOW
 from hdl.simd.modes import ACCUMULATOR_BITS
 
@@ -33,7 +33,7 @@ class Accumulator(wiring.Component):
     value : the accumulator
     """
 
-    def __init__(self, config: MacConfig):
+    def __init__(self, config: EngineConfig):
         self._config = config
         super().__init__(
             {

@@ -8,7 +8,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from hdl.common.arithmetic import Columns, shift_left
-from hdl.simd.config import MacConfig
+from hdl.simd.config import EngineConfig
 from hdl.simd.mac_lanes import LANES, odd_magnitude_bits
 from hdl.simd.modes import MODES
 
@@ -37,7 +37,7 @@ class Aligner(wiring.Component):
     segment : one bit for each, one of them set
     """
 
-    def __init__(self, config: MacConfig):
+    def __init__(self, config: EngineConfig):
         self._config = config
         members = {
             "wide_place": In(7),
@@ -54,7 +54,7 @@ class Aligner(wiring.Component):
         super().__init__(members)
 
     @staticmethod
-    def place_of(config: MacConfig, mode: str) -> int:
+    def place_of(config: EngineConfig, mode: str) -> int:
         """What `place` must be in a mode."""
         return 0 if mode == "p16_1" else config.place(mode) + SEGMENTS_BELOW * config.segment_bits
 

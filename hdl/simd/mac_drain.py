@@ -23,14 +23,14 @@ from amaranth.lib.wiring import In, Out
 
 from hdl.common.arithmetic import wire
 from hdl.common.format_table import ELEMENTS, FloatFormat, IntFormat, PositFormat
-from hdl.simd.config import MacConfig
+from hdl.simd.config import EngineConfig
 from hdl.simd.modes import ACCUMULATOR_BITS, ACCUMULATOR_EXPONENT, OUTPUT_FORMATS
 
 EXPONENT_BITS = 8
 """Of an accumulator's leading digit: 2**-57 (all redundant) to 2**70."""
 
 
-def fraction_bits(config: MacConfig) -> int:
+def fraction_bits(config: EngineConfig) -> int:
     """Bits behind the leading digit that rounding into the widest output needs, its first lost bit included."""
     needed = [config.result_bits - 3]
     for name in config.outputs:
@@ -67,7 +67,7 @@ class Drain(wiring.Component):
     code, overflow, underflow : the result
     """
 
-    def __init__(self, config: MacConfig):
+    def __init__(self, config: EngineConfig):
         self._config = config
         self._fraction_bits = fraction_bits(config)
         super().__init__(

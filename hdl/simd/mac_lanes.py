@@ -21,7 +21,7 @@ from amaranth.lib.wiring import In, Out
 
 from hdl.common.arithmetic import extended, multiply, wire
 from hdl.common.format_table import ELEMENTS
-from hdl.simd.config import MacConfig
+from hdl.simd.config import EngineConfig
 from hdl.simd.mac_decode import FloatDecoder, NibbleDecoder, PositByteDecoder, PositHalfDecoder
 from hdl.simd.modes import MODES, OPERAND_BITS
 
@@ -36,7 +36,7 @@ WIDE_BIAS = 64
 """Added to the sum of two P(16,1) scales, so that it is a place: see `Aligner`."""
 
 
-def odd_magnitude_bits(config: MacConfig) -> int:
+def odd_magnitude_bits(config: EngineConfig) -> int:
     """Product of two odd nibbles' significands without sign: of 0, 1 and 3, or of 0..8 in INT4."""
     return 7 if "int4" in config.modes else 4
 
@@ -56,7 +56,7 @@ class Lanes(wiring.Component):
     special : Cat(nan, plus infinity, minus infinity) among this beat's products; NaR is a nan. 1 cycle in every mode.
     """
 
-    def __init__(self, config: MacConfig):
+    def __init__(self, config: EngineConfig):
         self._config = config
         product = signed(2 * config.significand_bits + 1)
         members = {
