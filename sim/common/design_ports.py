@@ -31,6 +31,8 @@ class DesignPorts:
         Names of the module and of its clock and reset.
     inputs, outputs : list of Stream
         AXI4-Streams that the design takes and gives, in the order of their ports.
+    memory : str or None
+        Prefix of the AXI4 manager port, if there is one.
     index : dict[str, int]
         Position of every port, clock and reset included, in the generated C++.
     widths : dict[str, int]
@@ -61,6 +63,12 @@ class DesignPorts:
             if port["interface"] == "axi4-lite" and port["name"].endswith("_awaddr") and port["direction"] == "input"
         }
 
+        self.memory = next(
+            (port["name"].removesuffix("_araddr") for port in listed
+             if port["interface"] == "axi4" and port["name"].endswith("_araddr") and port["direction"] == "output"),
+            None,
+        )  # fmt: skip
+
     @property
     def digest(self) -> str:
         """Identifies the ports: a library is only driven with those that it was generated from."""
@@ -78,6 +86,9 @@ class DesignPorts:
         lines += [f"using Model = {PREFIX};", f'constexpr const char* kPortsDigest = "{self.digest}";']
         lines += [f"inline CData& clock(Model& m) {{ return m.{self.clock}; }}"]
         lines += [f"inline CData& reset(Model& m) {{ return m.{self.reset}; }}", ""]
+        if self.memory:
+            lines += [f"#define MEM(name) {self.memory}_##name"]
+            lines += [f"#define MEM_BYTES {self.widths[f'{self.memory}_rdata'] // 8}", ""]
         lines += ["struct Port { bool input; size_t bytes; void* (*at)(Model&); };", "constexpr Port kPorts[] = {"]
         for name in self.index:
             is_input = str(self.directions[name] == "input").lower()

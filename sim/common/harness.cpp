@@ -4,6 +4,7 @@
 // evaluate with the clock low, see which handshakes hold, evaluate the rising edge.
 
 #include "design.h"
+#include "harness_memory.h"
 
 #include <cstdint>
 #include <cstdio>
@@ -18,6 +19,14 @@
 
 void vl_fatal(const char* file, int line, const char*, const char* message) {
     throw std::runtime_error(std::string(file) + ":" + std::to_string(line) + ": " + message);
+}
+
+// SplitMix64 (Steele, Lea, Flood 2014).
+inline uint64_t random_bits(uint64_t& state) {
+    uint64_t z = state += 0x9E3779B97F4A7C15u;
+    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
+    z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
+    return z ^ (z >> 31);
 }
 
 namespace {
@@ -45,14 +54,6 @@ struct Job {
     uint64_t last_output;    // cycle of the last beat it gave
     int32_t stream;          // which one an error is about
 };
-
-// SplitMix64 (Steele, Lea, Flood 2014).
-inline uint64_t random_bits(uint64_t& state) {
-    uint64_t z = state += 0x9E3779B97F4A7C15u;
-    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
-    z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
-    return z ^ (z >> 31);
-}
 
 // Length of a stall that begins now, or 0: three in four last one cycle, the others 2 to 16, 3 on the average.
 // `until_valid` says, for an output and one stall in four, that READY shall stay low until VALID is seen, however long.
@@ -164,6 +165,7 @@ struct Harness {
     Model model{&context, "dut"};
     Wrapped<Input, InputStreams> inputs;
     Wrapped<Output, OutputStreams> outputs;
+    Memory memory;
     std::string error;
 
     Harness() {
@@ -175,7 +177,12 @@ struct Harness {
         clock(model) = 0;
         model.eval();
     }
+    void begin() {
+        memory.drive(model);
+        settle();
+    }
     void edge() {
+        memory.sample(model);
         clock(model) = 1;
         model.eval();
         context.timeInc(1);
@@ -186,14 +193,22 @@ struct Harness {
     }
     void step(uint64_t cycles) {
         for (; cycles; --cycles) {
-            settle();
+            begin();
             edge();
         }
         settle();
     }
+    // Cycles until a port is not zero, or `most`.
+    uint64_t wait(const Port& port, uint64_t most) {
+        const uint8_t* value = static_cast<const uint8_t*>(port.at(model));
+        uint64_t passed = 0;
+        for (; passed < most && !*value; ++passed) step(1);
+        return passed;
+    }
     // Index of the first output stream with VALID high while reset is, or -1.
     int reset(uint64_t cycles) {
         quiet();
+        memory.restart();
         ::reset(model) = 1;
         step(cycles);
         int offender = -1;
@@ -215,7 +230,7 @@ struct Harness {
         for (int cycle = 0; cycle < 8; ++cycle) {
             Code code = kHang;
             each(outputs, [&](auto& stream, int) { stream.ready_up(model); });
-            settle();
+            begin();
             each(outputs, [&](auto& stream, int index) {
                 if (valid(stream)) code = kWaits, job.stream = kInputs + index;
             });
@@ -237,7 +252,7 @@ struct Harness {
             if (idle > job.max_idle_cycles) return hang(job);
             each(inputs, [&](auto& stream, int index) { stream.drive(model, streams[index]); });
             each(outputs, [&](auto& stream, int index) { stream.drive(model, out[index], complete); });
-            settle();
+            begin();
             bool given = false, moved = false, taken[kInputs + 1];
             each(inputs, [&](auto& stream, int index) { moved |= taken[index] = stream.taken(model); });
             if (moved && job.first_input == never) job.first_input = job.cycles;
@@ -289,6 +304,10 @@ EXPORT int harness_reset(Harness* harness, uint64_t cycles, int32_t* offender) {
 }
 EXPORT int harness_step(Harness* harness, uint64_t cycles) {
     return guarded(harness, [&] { return harness->step(cycles), 0; });
+}
+EXPORT void harness_memory(Harness* harness, MemoryState* memory) { harness->memory.attach(memory); }
+EXPORT int harness_wait(Harness* harness, int32_t port, uint64_t most, uint64_t* passed) {
+    return guarded(harness, [&] { return *passed = harness->wait(kPorts[port], most), 0; });
 }
 EXPORT void harness_read(Harness* harness, int32_t port, uint8_t* value) {
     std::memcpy(value, kPorts[port].at(harness->model), kPorts[port].bytes);

@@ -55,6 +55,43 @@ class HarnessResult:
     stamps: dict[str, npt.NDArray[np.uint64]] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Memory:
+    """The memory behind a design's AXI4 port. Accesses outside of it are answered with SLVERR.
+
+    Attributes
+    ----------
+    image : uint8 (bytes,)
+        What it holds; the design changes it in place.
+    base : int
+        Byte address of its first byte.
+    latency_cycles : int
+        From a request to the first beat of its answer, at least.
+    stall : float in [0, 1)
+        Share of cycles in which each channel stands still.
+    bandwidth : float in (0, 2]
+        Beats that reads and writes together may move in a cycle.
+    seed : int
+        Of the stalls.
+    """
+
+    image: npt.NDArray[np.uint8]
+    base: int = 0
+    latency_cycles: int = 4
+    stall: float = 0.0
+    bandwidth: float = 2.0
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class MemoryTraffic:
+    """Beats that a memory moved since it was attached; `refused` lay outside of it."""
+
+    read_beats: int
+    written_beats: int
+    refused_beats: int
+
+
 def build_harness(
     verilog: Path | Sequence[Path],
     ports: Mapping[str, Any] | Path,
@@ -88,7 +125,8 @@ def build_harness(
         With the tool's own error line and the log's path.
     """
     design = DesignPorts(ports)
-    glue = {"design.h": design.header(), "harness.cpp": Path(__file__).with_name("harness.cpp").read_text()}
+    own = {name: Path(__file__).with_name(name).read_text() for name in ("harness.cpp", "harness_memory.h")}
+    glue = {"design.h": design.header(), **own}
     sources = [verilog] if isinstance(verilog, Path) else list(verilog)
     return build_library(
         sources, design.top, glue, build_dir, arguments=extra_args, optimise=optimise, ccache_dir=ccache_dir
@@ -121,6 +159,7 @@ class Harness:
         if self._library.harness_ports().decode() != self.ports.digest:
             raise ValueError(f"{library} was not built from these ports")
         self._handle = self._library.harness_new()
+        self._memory: tuple[abi.MemoryState, npt.NDArray[np.uint8]] | None = None
         self._axil = {role: AxiLite(self, prefix) for role, prefix in self.ports.buses.items()}
         self.reset()
 
@@ -181,6 +220,52 @@ class Harness:
             raise ValueError(f"{name} is {self.ports.widths[name]} bits wide; {value} does not fit")
         raw = value.to_bytes(self.ports.storage_bytes(name), "little")
         self._library.harness_write(self._handle, self.ports.index[name], raw)
+
+    def attach(self, memory: Memory) -> None:
+        """Put a memory behind the design's AXI4 port, in place of the one there was.
+
+        Raises
+        ------
+        ValueError
+            If the design has no such port, or the image is not contiguous bytes.
+        """
+        if self.ports.memory is None:
+            raise ValueError(f"{self.ports.top} has no memory port")
+        image = memory.image
+        if image.dtype != np.uint8 or not image.flags.c_contiguous or not image.flags.writeable:
+            raise ValueError("a memory's image must be contiguous, writeable uint8")
+        state = abi.MemoryState(
+            data=image.ctypes.data,
+            base=memory.base,
+            bytes=len(image),
+            latency_cycles=memory.latency_cycles,
+            stall=int(memory.stall * 2**32),
+            bandwidth=int(memory.bandwidth * 2**32),
+            random=memory.seed,
+        )
+        self._library.harness_memory(self._handle, ctypes.byref(state))
+        self._memory = state, image  # C++ holds pointers to both
+
+    def memory_traffic(self) -> MemoryTraffic:
+        """What the attached memory moved so far."""
+        if self._memory is None:
+            raise ValueError("no memory is attached")
+        state = self._memory[0]
+        return MemoryTraffic(state.read_beats, state.written_beats, state.refused_beats)
+
+    def wait(self, name: str, max_cycles: int) -> int:
+        """Let cycles pass until a port of at most 64 bits is not 0; how many they were.
+
+        Raises
+        ------
+        HarnessError
+            If it is still 0 after `max_cycles`.
+        """
+        passed = ctypes.c_uint64()
+        self._check(self._library.harness_wait(self._handle, self.ports.index[name], max_cycles, ctypes.byref(passed)))
+        if not self.peek(name):
+            raise HarnessError(f"{self.ports.top}: {name} stayed low for {max_cycles} cycles")
+        return passed.value
 
     def read(self, address: int, role: str = "csr") -> int:
         """Read a 32-bit register over AXI4-Lite; see `AxiLite.read`."""

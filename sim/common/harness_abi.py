@@ -42,6 +42,16 @@ class Job(ctypes.Structure):
     ]
 
 
+class MemoryState(ctypes.Structure):
+    """The memory behind the design's AXI4 port; see `sim.common.harness.Memory`."""
+
+    _fields_ = [
+        ("data", ctypes.c_void_p),
+        *((name, ctypes.c_uint64) for name in ("base", "bytes", "latency_cycles", "stall", "bandwidth", "random")),
+        *((name, ctypes.c_uint64) for name in ("read_beats", "written_beats", "refused_beats")),
+    ]
+
+
 FUNCTIONS: dict[str, Signature] = {
     "harness_ports": (ctypes.c_char_p, []),
     "harness_new": (ctypes.c_void_p, []),
@@ -50,6 +60,8 @@ FUNCTIONS: dict[str, Signature] = {
     "harness_run": (ctypes.c_int, [ctypes.c_void_p] * 3),
     "harness_reset": (ctypes.c_int, [ctypes.c_void_p, ctypes.c_uint64, ctypes.c_void_p]),
     "harness_step": (ctypes.c_int, [ctypes.c_void_p, ctypes.c_uint64]),
+    "harness_memory": (None, [ctypes.c_void_p] * 2),
+    "harness_wait": (ctypes.c_int, [ctypes.c_void_p, ctypes.c_int32, ctypes.c_uint64, ctypes.c_void_p]),
     "harness_read": (None, [ctypes.c_void_p, ctypes.c_int32, ctypes.c_void_p]),
     "harness_write": (None, [ctypes.c_void_p, ctypes.c_int32, ctypes.c_char_p]),
 }
