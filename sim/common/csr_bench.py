@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import random
 from collections import Counter
-from collections.abc import Iterator
 from typing import Any
 
 import cocotb
@@ -19,6 +18,7 @@ from cocotbext.axi import AxiLiteBus, AxiLiteMaster
 
 from sim.common.csr_checker import BUS_INPUTS, Checker
 from sim.common.csr_model import DECERR, INPUT_BITS, MAPPED, OKAY, KindsModel, offset
+from sim.common.pauses import pause_all
 from sim.common.runner import CLOCK_PERIOD_NS
 
 ADDRESSES = 64
@@ -46,22 +46,6 @@ async def start(dut: Any, *, lively: bool) -> Checker:
 def manager(dut: Any) -> AxiLiteMaster:
     """The independent bus model."""
     return AxiLiteMaster(AxiLiteBus.from_prefix(dut, "s_axil"), dut.clk, dut.rst)
-
-
-def pauses(share: float) -> Iterator[bool]:
-    """For ever: whether a channel rests in a cycle; rests come in runs."""
-    while True:
-        resting = random.random() < share
-        for _ in range(random.choice((1, 1, 2, 5))):
-            yield resting
-
-
-def pause_all(master: AxiLiteMaster, share: float) -> None:
-    """Every channel rests for that share of the cycles, each by itself."""
-    for channel in (master.write_if.aw_channel, master.write_if.w_channel, master.write_if.b_channel):
-        channel.set_pause_generator(pauses(share))
-    for channel in (master.read_if.ar_channel, master.read_if.r_channel):
-        channel.set_pause_generator(pauses(share))
 
 
 def random_address() -> int:

@@ -13,8 +13,6 @@ from __future__ import annotations
 import itertools
 import logging
 import os
-import random
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,6 +25,7 @@ from cocotbext.axi import AxiLiteBus, AxiLiteMaster, AxiStreamBus, AxiStreamSink
 
 from sim.common.beats import Beats
 from sim.common.design_ports import DesignPorts
+from sim.common.pauses import pauses
 from sim.common.runner import CLOCK_PERIOD_NS
 
 RESET_CYCLES = 3
@@ -127,7 +126,7 @@ class Edge:
         buses = self.sources | self.sinks
         for role in roles or buses:
             if probability:
-                buses[role].set_pause_generator(_pauses(probability))
+                buses[role].set_pause_generator(pauses(probability))
             else:
                 buses[role].clear_pause_generator()
                 buses[role].pause = False
@@ -152,11 +151,3 @@ class Edge:
         when there is one result a packet, in order."""
         ends = self.watches[source].lasts or self.watches[source].taken
         return [offer - end for end, offer in zip(ends, self.watches[sink].offered, strict=False)]
-
-
-def _pauses(probability: float) -> Iterator[bool]:
-    generator = random.Random(
-        random.getrandbits(64)
-    )  # of its own, so that what else a bench draws does not move stalls
-    while True:
-        yield generator.random() < probability

@@ -6,7 +6,6 @@ Answers that the memory never gives, and exact cycles, come from a subordinate o
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
 from typing import Any
 
 import cocotb
@@ -14,6 +13,7 @@ from cocotb.clock import Clock
 from cocotb.triggers import ReadOnly, RisingEdge
 from cocotbext.axi import AxiLiteBus, AxiLiteRam
 
+from sim.common.pauses import pause_all
 from sim.common.runner import CLOCK_PERIOD_NS
 
 MEMORY_BYTES = 64
@@ -97,19 +97,10 @@ async def transfer(
     return answer, word, cycles
 
 
-def pauses(share: float) -> Iterator[bool]:
-    """For ever: whether a channel rests in a cycle."""
-    while True:
-        yield random.random() < share
-
-
 def memory(dut: Any, share: float) -> AxiLiteRam:
     """The independent subordinate; every channel rests for that share of the cycles."""
     ram = AxiLiteRam(AxiLiteBus.from_prefix(dut, "m_axil"), dut.clk, dut.rst, size=MEMORY_BYTES)
-    for channel in (ram.write_if.aw_channel, ram.write_if.w_channel, ram.write_if.b_channel):
-        channel.set_pause_generator(pauses(share))
-    for channel in (ram.read_if.ar_channel, ram.read_if.r_channel):
-        channel.set_pause_generator(pauses(share))
+    pause_all(ram, share)
     return ram
 
 
