@@ -50,6 +50,7 @@ class Board:
     platform : makes a fresh Amaranth platform
     family : `ecp5`, `ice40` or `gowin`
     default_clock_hz : the design's clock where the design names none
+    memory_bytes : size of the memory that the board top gives a block with a memory port, a power of two
     uart : which pins carry the host link, in words
     led : resource of the activity light, and its part if it has several; None where no light is free
     bitstream_suffix : of the file that is programmed
@@ -67,6 +68,7 @@ class Board:
     oscillator_hz: int
     default_clock_hz: int
     baud: int
+    memory_bytes: int
     uart: str
     led: tuple[str, str | None] | None
     bitstream_suffix: str

@@ -31,6 +31,7 @@ BOARD = Board(
     oscillator_hz=25_000_000,
     default_clock_hz=25_000_000,
     baud=1_000_000,
+    memory_bytes=1 << 15,
     uart="on connector J19 at 3.3 V: the board receives on KEY+ (M13), sends on DATA_LED- (P11)",
     led=None,
     bitstream_suffix=".bit",

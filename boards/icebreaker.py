@@ -27,6 +27,7 @@ BOARD = Board(
     oscillator_hz=12_000_000,
     default_clock_hz=12_000_000,
     baud=1_000_000,
+    memory_bytes=1 << 12,
     uart="over the programming cable, second port",
     led=("led_g", None),
     bitstream_suffix=".bin",

@@ -42,6 +42,7 @@ BOARD = Board(
     oscillator_hz=48_000_000,
     default_clock_hz=48_000_000,
     baud=1_000_000,
+    memory_bytes=1 << 16,
     uart="on the Feather header at 3.3 V: the board receives on 0 (RX), sends on 1 (TX)",
     led=("rgb_led", "g"),
     bitstream_suffix=".dfu",

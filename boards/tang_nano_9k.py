@@ -27,6 +27,7 @@ BOARD = Board(
     oscillator_hz=27_000_000,
     default_clock_hz=27_000_000,
     baud=1_000_000,
+    memory_bytes=1 << 14,
     uart="over the programming cable, second port",
     led=("led", None),
     bitstream_suffix=".fs",

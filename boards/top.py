@@ -4,7 +4,7 @@ Addresses on the host's bus (bytes):
 
     0x0000_0000   the block's registers (`csr`)
     0x4000_0000   the board top's own (`link.rdl`)
-    0x8000_0000   memory windows, one after the other, for blocks with memory ports; none yet
+    0x8000_0000   the memory of a block with a memory port (`mem`), which sees it from address 0 on
 
 All else answers DECERR.
 """
@@ -18,7 +18,8 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from boards.link import LINK_BASE, link_registers
-from hdl.common.axi import AXI4LiteSignature, is_packet, packet
+from hdl.common.axi import AXI4LiteSignature, AXI4Signature, is_packet, packet
+from hdl.common.axi_memory import AxiMemory
 from hdl.common.bridge import Bridge
 from hdl.common.csr_bank import CSRBank
 from hdl.common.decoder import AddressDecoder
@@ -47,14 +48,16 @@ class BoardTop(wiring.Component):
     Parameters
     ----------
     block : wiring.Component
-        Streams of whole bytes in any number, at most one AXI4-Lite `csr` of at most 31 address bits; other outputs, as
-        `irq`, are left open.
+        Streams of whole bytes in any number, at most one AXI4-Lite `csr` of at most 30 address bits, at most one AXI4
+        manager `mem`; other outputs, as `irq`, are left open.
     clock_hz : float
         Clock of domain `sync`.
     baud : int
         Bit rate of the line.
     identity : bytes
         8 bytes that tell the host which design this is.
+    memory_bytes : int
+        Size of the memory that a block with a port `mem` gets, a power of two; others get none.
     channel_bytes, buffer_bytes : int
         Bytes that each channel's queue holds, and longest frame body.
 
@@ -80,11 +83,14 @@ class BoardTop(wiring.Component):
         clock_hz: float,
         baud: int,
         identity: bytes,
+        memory_bytes: int = 4096,
         channel_bytes: int = 512,
         buffer_bytes: int = 1024,
     ):
         self._block = block
-        self._inputs, self._outputs, self._csr_bits = _interfaces(block)
+        self._inputs, self._outputs, self._csr_bits, memory_bits = _interfaces(block)
+        self._memory_address_bits = (memory_bytes - 1).bit_length()
+        self._memory = AxiMemory(self._memory_address_bits, memory_bits) if memory_bits else None
         self._channel_bytes = channel_bytes
         self._activity_cycles = round(clock_hz * ACTIVITY_S)
         self._receiver = UartReceiver(clock_hz, baud)
@@ -102,7 +108,8 @@ class BoardTop(wiring.Component):
         queues = [9] * len(self._inputs)  # an octet and whether it ends a packet
         queues += [9 if _has_packets(getattr(block, name)) else 8 for name in self._outputs]
         self.memories_bits = (buffer_bytes * 8, buffer_bytes * 8, *(bits * channel_bytes for bits in queues))
-        """Size of each memory of the link: the bridge's two buffers, a queue for each stream."""
+        self.memories_bits += (memory_bytes * 8,) if self._memory else ()
+        """Size of each memory around the block: the bridge's two buffers, a queue for each stream, the block's own."""
         super().__init__({"uart_rx": In(1), "uart_tx": Out(1), "activity": Out(1)})
 
     def elaborate(self, platform: Any) -> Module:
@@ -120,12 +127,19 @@ class BoardTop(wiring.Component):
         m.d.comb += [receiver.rx.eq(self.uart_rx), self.uart_tx.eq(transmitter.tx)]
 
         windows = [(LINK_BASE, len(link.bus.awaddr))]
-        windows += [] if self._csr_bits is None else [(REGISTERS_BASE, self._csr_bits)]
+        subordinates = [link.bus]
+        if self._csr_bits is not None:
+            windows.append((REGISTERS_BASE, self._csr_bits))
+            subordinates.append(block.csr)
+        if self._memory is not None:
+            m.submodules.memory = reset(self._memory)
+            windows.append((MEMORY_BASE, self._memory_address_bits))
+            subordinates.append(self._memory.window)
+            wiring.connect(m, block.mem, self._memory.mem)
         m.submodules.decoder = decoder = AddressDecoder(windows)
         wiring.connect(m, bridge.bus, decoder.bus)
-        wiring.connect(m, decoder.windows[0], link.bus)
-        if self._csr_bits is not None:
-            wiring.connect(m, decoder.windows[1], block.csr)
+        for window, subordinate in zip(decoder.windows, subordinates, strict=True):
+            wiring.connect(m, window, subordinate)
         for number, name in enumerate(self._inputs):
             self._connect_input(m, name, bridge.inputs[number], getattr(block, name), reset)
         for number, name in enumerate(self._outputs):
@@ -176,11 +190,13 @@ class BoardTop(wiring.Component):
             m.d.comb += [fifo.i.payload.eq(narrow.payload.data), sink.payload.data.eq(fifo.o.payload)]
 
 
-def _interfaces(block: wiring.Component) -> tuple[list[str], list[str], int | None]:
-    """Names of the block's input and output streams, and the address bits of its registers, None if it has none."""
+def _interfaces(block: wiring.Component) -> tuple[list[str], list[str], int | None, int | None]:
+    """Names of the block's input and output streams, the address bits of its registers and the data bits of its memory
+    port, None if it has none."""
     inputs: list[str] = []
     outputs: list[str] = []
     csr_bits: int | None = None
+    memory_bits: int | None = None
     for name, member in block.signature.members.items():
         if member.is_port and member.flow == Out:
             continue
@@ -192,9 +208,11 @@ def _interfaces(block: wiring.Component) -> tuple[list[str], list[str], int | No
             (inputs if member.flow == In else outputs).append(name)
         elif name == "csr" and isinstance(signature, AXI4LiteSignature) and member.flow == In:
             csr_bits = signature.address_bits
+        elif name == "mem" and isinstance(signature, AXI4Signature) and member.flow == Out:
+            memory_bits = signature.data_bits
         else:
             raise TypeError(f"member {name} of {type(block).__name__} has no place on a board top")
-    return inputs, outputs, csr_bits
+    return inputs, outputs, csr_bits, memory_bits
 
 
 def _has_packets(port: Any) -> bool:

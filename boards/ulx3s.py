@@ -27,6 +27,7 @@ BOARD = Board(
     oscillator_hz=25_000_000,
     default_clock_hz=25_000_000,
     baud=1_000_000,
+    memory_bytes=1 << 16,
     uart="over the programming cable",
     led=("led", None),
     bitstream_suffix=".bit",

@@ -160,7 +160,13 @@ def _board_top(design: Design, board: Board) -> Any:
     from boards.top import BoardTop
 
     block = design.block.build(design.config)
-    return BoardTop(block, clock_hz=clock_hz_of(design, board), baud=board.baud, identity=identity(design))
+    return BoardTop(
+        block,
+        clock_hz=clock_hz_of(design, board),
+        baud=board.baud,
+        identity=identity(design),
+        memory_bytes=board.memory_bytes,
+    )
 
 
 def _plan(assembled: Result) -> dict[str, str]:

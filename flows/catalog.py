@@ -15,24 +15,39 @@ if TYPE_CHECKING:
 
     from hdl.common.block import BlockConfig
     from sim.common.beats import Beats
+    from sim.common.memory_job import JobResult, MemoryJob
     from sim.common.vectors import ArraySpec
 
 
 class Vectors(Protocol):
-    """The module that stands between a block's arrays and its streams; see `sim.common.vectors`."""
+    """The module that stands between a block's arrays and its traffic; see `sim.common.vectors`."""
 
     INPUTS: dict[str, ArraySpec]
     OUTPUTS: dict[str, ArraySpec]
 
     def check(self, config: Any, arrays: dict[str, npt.NDArray[Any]]) -> None: ...
     def model(self, config: Any, arrays: dict[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]: ...
+    def operations(self, config: Any, arrays: dict[str, npt.NDArray[Any]]) -> int: ...
+    def random_arrays(self, config: Any, seed: int, items: int) -> dict[str, npt.NDArray[Any]]: ...
+
+
+class StreamVectors(Vectors, Protocol):
+    """Of a block whose traffic is streams."""
+
     def pack(self, config: Any, arrays: dict[str, npt.NDArray[Any]]) -> dict[str, Beats]: ...
     def expected_beats(self, config: Any, arrays: dict[str, npt.NDArray[Any]]) -> dict[str, int]: ...
     def unpack(
         self, config: Any, arrays: dict[str, npt.NDArray[Any]], outputs: dict[str, Beats]
     ) -> dict[str, npt.NDArray[Any]]: ...
-    def operations(self, config: Any, arrays: dict[str, npt.NDArray[Any]]) -> int: ...
-    def random_arrays(self, config: Any, seed: int, items: int) -> dict[str, npt.NDArray[Any]]: ...
+
+
+class MemoryVectors(Vectors, Protocol):
+    """Of a block that works from memory to memory."""
+
+    def job(self, config: Any, arrays: dict[str, npt.NDArray[Any]]) -> MemoryJob: ...
+    def results(
+        self, config: Any, arrays: dict[str, npt.NDArray[Any]], result: JobResult
+    ) -> dict[str, npt.NDArray[Any]]: ...
 
 
 @dataclass(frozen=True)
@@ -46,6 +61,7 @@ class Block:
     config : `module:Class`
     component : `module:Class`, or a function; called with the config
     vectors, bench : module
+    from_memory : it works from memory to memory; else its traffic is streams
     """
 
     name: str
@@ -54,6 +70,7 @@ class Block:
     component: str
     vectors: str
     bench: str
+    from_memory: bool = False
 
     @property
     def family(self) -> str:
@@ -68,6 +85,16 @@ class Block:
         return _load(self.component)(config)
 
     def vectors_module(self) -> Vectors:
+        return importlib.import_module(self.vectors)
+
+    def stream_vectors(self) -> StreamVectors:
+        """The vectors module of a block whose traffic is streams."""
+        assert not self.from_memory
+        return importlib.import_module(self.vectors)
+
+    def memory_vectors(self) -> MemoryVectors:
+        """The vectors module of a block that works from memory."""
+        assert self.from_memory
         return importlib.import_module(self.vectors)
 
     def gateware_sources(self) -> list[Path]:

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from flows.errors import BadInput, NielloError, ToolError
 from flows.load import Design
+from sim.common.memory_job import Device, run_job
 
 Arrays = dict[str, npt.NDArray[Any]]
 
@@ -27,6 +28,11 @@ ENGINES = {
     "board-sim": "the board top in Verilator, host driver, serial line at its pace",
     "board": "a real board, host driver, serial line at its pace",
 }
+
+
+MEASURED_ITEMS = 1000
+MEMORY_JOBS = 50
+"""Random jobs that a block which works from memory is held to its model with."""
 
 
 @contextlib.contextmanager
@@ -85,44 +91,58 @@ def run_model(design: Design, arrays: Arrays) -> tuple[Arrays, dict[str, Any]]:
 def run_library(
     design: Design, library: Path, ports: dict[str, Any], arrays: Arrays, *, stalls: float = 0.0, seed: int = 0
 ) -> tuple[Arrays, dict[str, Any]]:
-    """Through a Verilated library: `cycles` from the first beat taken to the last given, both included."""
+    """Through a Verilated library: `cycles` from the first beat taken to the last given, both included; of a block that
+    works from memory, those that its own counter says."""
     from sim.common.harness import Harness
+    from sim.common.harness_device import HarnessDevice
 
-    vectors = design.block.vectors_module()
+    block, config = design.block, design.config
     start = time.perf_counter()
     with simulation_errors(), Harness(library, ports) as harness:
-        result = harness.run(
-            vectors.pack(design.config, arrays),
-            vectors.expected_beats(design.config, arrays),
-            stall_in=stalls,
-            stall_out=stalls,
-            seed=seed,
-        )
-    return vectors.unpack(design.config, arrays, result.outputs), _metrics(design, arrays, result.cycles, start)
+        if block.from_memory:
+            outputs, cycles = _run_job(design, HarnessDevice(harness, stall=stalls, seed=seed), arrays)
+        else:
+            vectors = block.stream_vectors()
+            given, expected = vectors.pack(config, arrays), vectors.expected_beats(config, arrays)
+            result = harness.run(given, expected, stall_in=stalls, stall_out=stalls, seed=seed)
+            outputs, cycles = vectors.unpack(config, arrays, result.outputs), result.cycles
+    return outputs, _metrics(design, arrays, cycles, start)
 
 
 def run_serial(
-    design: Design, port: str, baud: int, ports: dict[str, Any], arrays: Arrays, *, clock_hz: int
+    design: Design, port: str, baud: int, ports: dict[str, Any], arrays: Arrays, *, clock_hz: int, memory_bytes: int
 ) -> tuple[Arrays, dict[str, Any]]:
     """Through the host driver on a serial port, real or pseudo.
 
     `cycles` are those in which the block had work in flight, as its own counter says; the line's time is not in them.
-    None of a block without registers.
+    None of a block without registers. `memory_bytes`: what the board gives a block that works from memory.
     """
     from boards.host import Host
+    from boards.host_memory import HostDevice
 
-    vectors = design.block.vectors_module()
-    registers = design.config.registers
+    block, config, registers = design.block, design.config, design.config.registers
     start = time.perf_counter()
     with simulation_errors(), Host.open(port, baud) as host:
         host.expect_identity(identity(design))
         host.reset_design()
-        beats = host.run_streams(
-            vectors.pack(design.config, arrays), vectors.expected_beats(design.config, arrays), ports["ports"]
-        )
-        cycles = host.read(registers["cycles"].offset_bytes, 1)[0] if registers else None
-    metrics = _metrics(design, arrays, cycles, start)
-    return vectors.unpack(design.config, arrays, beats), metrics | {"clock_hz": clock_hz}
+        cycles: int | None
+        if block.from_memory:
+            assert registers is not None
+            outputs, cycles = _run_job(design, HostDevice(host, registers, memory_bytes), arrays)
+        else:
+            vectors = block.stream_vectors()
+            given, expected = vectors.pack(config, arrays), vectors.expected_beats(config, arrays)
+            outputs = vectors.unpack(config, arrays, host.run_streams(given, expected, ports["ports"]))
+            cycles = host.read(registers["cycles"].offset_bytes, 1)[0] if registers else None
+    return outputs, _metrics(design, arrays, cycles, start) | {"clock_hz": clock_hz}
+
+
+def _run_job(design: Design, device: Device, arrays: Arrays) -> tuple[Arrays, int]:
+    """Outputs and cycles of a block that works from memory."""
+    vectors, registers = design.block.memory_vectors(), design.config.registers
+    assert registers is not None
+    result = run_job(device, registers, vectors.job(design.config, arrays))
+    return vectors.results(design.config, arrays, result), result.cycles
 
 
 def identity(design: Design) -> bytes:
@@ -141,10 +161,14 @@ def check_against_model(
         Naming the first wrong element.
     """
     vectors = design.block.vectors_module()
-    arrays = vectors.random_arrays(design.config, seed, items)
-    outputs, metrics = run_library(design, library, ports, arrays, stalls=stalls, seed=seed)
-    compare(design, outputs, vectors.model(design.config, arrays), arrays, out)
-    return {"vectors": items, "vector_cycles": metrics["cycles"]}
+    # A job has one format and one shape, streams have all of them.
+    jobs, cycles = (MEMORY_JOBS if design.block.from_memory else 1), 0
+    for number in range(jobs):
+        arrays = vectors.random_arrays(design.config, seed + number, items // jobs)
+        outputs, metrics = run_library(design, library, ports, arrays, stalls=stalls, seed=seed + number)
+        compare(design, outputs, vectors.model(design.config, arrays), arrays, out)
+        cycles += metrics["cycles"]
+    return {"vectors": items, "vector_cycles": cycles}
 
 
 def compare(design: Design, got: Arrays, expected: Arrays, inputs: Arrays, out: Path) -> None:
@@ -164,12 +188,21 @@ def compare(design: Design, got: Arrays, expected: Arrays, inputs: Arrays, out: 
 
 
 def measure(design: Design, library: Path, ports: dict[str, Any]) -> dict[str, Any]:
-    """Latency of one item, and operations per cycle over many, without stalls."""
+    """Operations per cycle over many items, and the latency of one, without stalls.
+
+    The latency of a block that works from memory is the whole of its smallest job; the memory's is in it, so no config
+    can promise it.
+    """
     from sim.common.harness import Harness
 
-    vectors = design.block.vectors_module()
-    arrays = vectors.random_arrays(design.config, 0, 1000)
-    _, metrics = run_library(design, library, ports, arrays)
+    def run(items: int) -> dict[str, Any]:
+        arrays = design.block.vectors_module().random_arrays(design.config, 0, items)
+        return run_library(design, library, ports, arrays)[1]
+
+    measured = {"operations_per_cycle": run(MEASURED_ITEMS)["operations_per_cycle"]}
+    if design.block.from_memory:
+        return {"latency_cycles": run(1)["cycles"]} | measured
+    vectors = design.block.stream_vectors()
     single = vectors.random_arrays(design.config, 0, 1)
     with simulation_errors(), Harness(library, ports) as harness:
         result = harness.run(
@@ -184,7 +217,7 @@ def measure(design: Design, library: Path, ports: dict[str, Any]) -> dict[str, A
     promised = design.config.latency_cycles
     if first_out - last_in != promised:
         raise NielloError(f"{design.name}: the latency is {first_out - last_in} cycles, its config promises {promised}")
-    return {"latency_cycles": first_out - last_in, "operations_per_cycle": metrics["operations_per_cycle"]}
+    return {"latency_cycles": first_out - last_in} | measured
 
 
 def _metrics(design: Design, arrays: Arrays, cycles: int | None, start: float) -> dict[str, Any]:

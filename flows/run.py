@@ -38,13 +38,17 @@ def execute(
     if engine == "model":
         return engines.run_model(design, arrays)
     ports = engines.read_ports(results[route.block("elaborate")][f"{design.name}.ports.json"])
-    clock_hz = route.clock_hz()
+    clock_hz, memory_bytes = route.clock_hz(), board.memory_bytes
+
+    def serial(path: str, rate: int) -> tuple[engines.Arrays, dict[str, Any]]:
+        return engines.run_serial(design, path, rate, ports, arrays, clock_hz=clock_hz, memory_bytes=memory_bytes)
+
     if engine == "board":
-        return engines.run_serial(design, port, baud or board.baud, ports, arrays, clock_hz=clock_hz)
+        return serial(port, baud or board.baud)
     library = results[needs(route, engine)[0]][HARNESS_LIBRARY]
     if engine == "board-sim":
         from boards.board_sim import BoardSim
 
         with engines.simulation_errors(), BoardSim(library, clock_hz=clock_hz, baud=board.baud) as terminal:
-            return engines.run_serial(design, terminal, board.baud, ports, arrays, clock_hz=clock_hz)
+            return serial(terminal, board.baud)
     return engines.run_library(design, library, ports, arrays, stalls=stalls, seed=seed)

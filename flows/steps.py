@@ -140,14 +140,14 @@ def build_harness(design: Design, rtl: Result, *, netlist: Result | None = None,
         "versions": versions("verilator"),
         "compiler": compiler(),
         "options": [optimise, *extra_args],
-        "glue": _digest([*_sim_common("harness", "verilate", "verilator", "design_ports"), HARNESS_GLUE]),
+        "glue": _digest([*_sim_common("harness", "verilate", "verilator", "design_ports"), *HARNESS_GLUE]),
     }
     name = "harness" if netlist is None else f"netlist-harness-{family}"
     return Step(name, design.name, inputs, action, files=(HARNESS_LIBRARY,))
 
 
 HARNESS_LIBRARY = "harness.so"
-HARNESS_GLUE = ROOT / "sim" / "common" / "harness.cpp"
+HARNESS_GLUE = tuple(ROOT / "sim" / "common" / name for name in ("harness.cpp", "harness_memory.h"))
 
 
 def run_vectors(design: Design, rtl: Result, harness: Result) -> Step:

@@ -22,7 +22,7 @@ class Executor(wiring.Component):
     ping : bytes
         Answer to PING.
     inputs, outputs : int
-        Channels to and from the design.
+        Channels to and from the design; without any SEND, or RECV, is refused as an unknown command.
     buffer_bytes : int
         Size of the response, a power of two.
     bus_timeout_cycles, stream_timeout_cycles : int
@@ -75,6 +75,8 @@ class Executor(wiring.Component):
                 "outputs": In(packet_stream(8)).array(outputs),
             }
         )
+        absent = {Opcode.SEND: not inputs, Opcode.RECV: not outputs}
+        self._arguments = {code: names for code, names in ARGUMENTS.items() if not absent.get(code)}
         self._access = BusAccess()
         self._timer = Signal(range(max(bus_timeout_cycles, stream_timeout_cycles) + 1))
         self._opcode = Signal(Opcode, init=Opcode.PING)
@@ -165,7 +167,7 @@ class Executor(wiring.Component):
                 with m.Switch(octet):
                     with m.Case(Opcode.PING.value):
                         m.next = "ROOM"
-                    with m.Case(*(opcode.value for opcode in ARGUMENTS)):
+                    with m.Case(*(opcode.value for opcode in self._arguments)):
                         m.next = "ARGUMENTS"
                     with m.Default():
                         self._refuse(m, Status.MALFORMED)
@@ -176,7 +178,7 @@ class Executor(wiring.Component):
                 m.d.comb += self.request.ready.eq(1)
                 m.d.sync += self._step.eq(self._step + 1)
                 with m.Switch(self._opcode):
-                    for opcode, names in ARGUMENTS.items():
+                    for opcode, names in self._arguments.items():
                         with m.Case(opcode):
                             self._take_argument(m, opcode, names)
 
@@ -226,10 +228,10 @@ class Executor(wiring.Component):
             with m.Else(), m.Switch(opcode):
                 with m.Case(Opcode.PING):
                     self._finish(m)
-                with m.Case(Opcode.SEND):
-                    m.next = "SEND"
-                with m.Case(Opcode.RECV):
-                    m.next = "RECV"
+                for code in (Opcode.SEND, Opcode.RECV):
+                    if code in self._arguments:
+                        with m.Case(code):
+                            m.next = code.name
                 with m.Default():
                     m.next = "BUS"
             with m.If(fits), m.Switch(opcode):
@@ -273,6 +275,12 @@ class Executor(wiring.Component):
                 m.next = "BUS"
 
     def _execute_streams(self, m):
+        if Opcode.SEND in self._arguments:
+            self._execute_send(m)
+        if Opcode.RECV in self._arguments:
+            self._execute_recv(m)
+
+    def _execute_send(self, m):
         moved = self._moved
         with m.State("SEND"):
             m.d.comb += self.request.ready.eq(moved)
@@ -282,6 +290,9 @@ class Executor(wiring.Component):
                 m.d.comb += [self._offer.eq(1), moved.eq(1)]
             with m.Elif(self._timer == 0):
                 self._finish(m, Status.TIMEOUT)
+
+    def _execute_recv(self, m):
+        moved = self._moved
         with m.State("RECV"):
             with m.If((self._left == 0) | self._ended):
                 self._finish(m)

@@ -253,19 +253,24 @@ class Harness:
         state = self._memory[0]
         return MemoryTraffic(state.read_beats, state.written_beats, state.refused_beats)
 
-    def wait(self, name: str, max_cycles: int) -> int:
+    def wait(self, name: str, max_idle_cycles: int) -> int:
         """Let cycles pass until a port of at most 64 bits is not 0; how many they were.
 
         Raises
         ------
         HarnessError
-            If it is still 0 after `max_cycles`.
+            If it is still 0 after `max_idle_cycles` in which the memory moved nothing.
         """
-        passed = ctypes.c_uint64()
-        self._check(self._library.harness_wait(self._handle, self.ports.index[name], max_cycles, ctypes.byref(passed)))
-        if not self.peek(name):
-            raise HarnessError(f"{self.ports.top}: {name} stayed low for {max_cycles} cycles")
-        return passed.value
+        cycles, passed = 0, ctypes.c_uint64()
+        while not self.peek(name):
+            before = None if self._memory is None else self.memory_traffic()
+            self._check(
+                self._library.harness_wait(self._handle, self.ports.index[name], max_idle_cycles, ctypes.byref(passed))
+            )
+            cycles += passed.value
+            if passed.value == max_idle_cycles and (before is None or before == self.memory_traffic()):
+                raise HarnessError(f"{self.ports.top}: {name} stayed low for {max_idle_cycles} cycles without a beat")
+        return cycles
 
     def read(self, address: int, role: str = "csr") -> int:
         """Read a 32-bit register over AXI4-Lite; see `AxiLite.read`."""

@@ -5,11 +5,19 @@ Every block has a vectors module beside its golden model (`sim.simd.dot_vectors`
     INPUTS, OUTPUTS : dict[str, ArraySpec]
     check(config, arrays)                    ValueError with one line that names array, expected and received
     model(config, arrays) -> arrays          the golden model
+    operations(config, arrays) -> int        useful operations; a multiplication and an addition count one each
+    random_arrays(config, seed, items)       seeded inputs, extreme values among them
+
+and, where the block's traffic is streams,
+
     pack(config, arrays) -> beats by role    arrays as traffic of the block's input streams
     expected_beats(config, arrays)           beats by role that the output streams will give
     unpack(config, arrays, beats) -> arrays  traffic of the output streams as arrays
-    operations(config, arrays) -> int        useful operations; a multiplication and an addition count one each
-    random_arrays(config, seed, items)       seeded inputs, extreme values among them
+
+or, where it works from memory to memory,
+
+    job(config, arrays) -> MemoryJob         arrays as what its memory and its registers hold
+    results(config, arrays, result)          what a job left, as arrays
 
 so that an engine needs to know nothing about the block.
 """

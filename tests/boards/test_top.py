@@ -12,9 +12,9 @@ from amaranth.lib.wiring import In, Out
 
 from boards.board_sim import BoardSim, build_board_sim
 from boards.host import Host, HostError
-from boards.top import BoardTop
+from boards.top import MEMORY_BASE, BoardTop
 from flows.verilog import emit, port_table
-from hdl.common.axi import AXI4LiteSignature, packet_stream
+from hdl.common.axi import AXI4LiteSignature, AXI4Signature, packet_stream
 from sim.common.beats import Beats
 
 CLOCK_HZ, BAUD = 8_000_000, 1_000_000
@@ -80,6 +80,57 @@ class Toy(wiring.Component):
                 with m.Case(4):
                     m.d.sync += bus.rdata.eq(count)
         return m
+
+
+class Inverter(wiring.Component):
+    """Inverts a word of 64 bits in memory, whatever is written to whatever register being its address."""
+
+    def __init__(self):
+        super().__init__({"csr": In(AXI4LiteSignature(4)), "mem": Out(AXI4Signature(32, 64)), "irq": Out(1)})
+
+    def elaborate(self, platform):
+        m = Module()
+        bus, mem, address = self.csr, self.mem, Signal(32)
+        m.d.comb += [bus.awready.eq(bus.wvalid & ~bus.bvalid), bus.wready.eq(bus.awvalid & ~bus.bvalid)]
+        m.d.comb += [mem.araddr.eq(address), mem.awaddr.eq(address), mem.arsize.eq(3), mem.awsize.eq(3)]
+        m.d.comb += [mem.arburst.eq(1), mem.awburst.eq(1), mem.wlast.eq(1), mem.wstrb.eq(0xFF)]
+        m.d.comb += [mem.rready.eq(1), mem.bready.eq(1)]
+        for request, taken in ((mem.arvalid, mem.arready), (mem.awvalid, mem.awready), (mem.wvalid, mem.wready)):
+            with m.If(taken):
+                m.d.sync += request.eq(0)
+        with m.If(bus.bready):
+            m.d.sync += bus.bvalid.eq(0)
+        with m.If(bus.awvalid & bus.awready):
+            m.d.sync += [bus.bvalid.eq(1), address.eq(bus.wdata), mem.arvalid.eq(1), self.irq.eq(0)]
+        with m.If(mem.rvalid):
+            m.d.sync += [mem.wdata.eq(~mem.rdata), mem.wvalid.eq(1), mem.awvalid.eq(1)]
+        with m.If(mem.bvalid):
+            m.d.sync += self.irq.eq(1)
+        return m
+
+
+@pytest.fixture(scope="module")
+def memory_library(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("inverter")
+    top = BoardTop(Inverter(), clock_hz=CLOCK_HZ, baud=BAUD, identity=IDENTITY, memory_bytes=4096)
+    assert top.memories_bits == (8192, 8192, 32768)
+    verilog = folder / "inverter.v"
+    verilog.write_text(emit(top, "niello_board_inverter"))
+    return build_board_sim(verilog, "niello_board_inverter", folder / "build")
+
+
+def test_board_memory_is_the_block_s_and_the_host_s(memory_library):
+    words = np.random.default_rng(1).integers(1 << 32, size=1024, dtype=np.uint32)
+    with BoardSim(memory_library, CLOCK_HZ, BAUD) as port, Host.open(port, BAUD, timeout_s=5) as host:
+        host.write(MEMORY_BASE, words)
+        for place in (0, 6, 1022):
+            host.write(0, [4 * place])
+            words[place : place + 2] ^= 0xFFFF_FFFF
+        assert host.read(MEMORY_BASE, 1024) == words.tolist()
+        with pytest.raises(HostError, match=r"^bus error at 0x80001000 \(read\)$"):
+            host.read(MEMORY_BASE + 4096, 1)
+        host.reset_design()  # memory is no state of the block
+        assert host.read(MEMORY_BASE + 24, 2) == words[6:8].tolist()
 
 
 @pytest.fixture(scope="module")

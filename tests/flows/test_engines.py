@@ -98,7 +98,7 @@ def test_engines_board_forgets_a_run_that_was_cut_off(route, results):
             host.send(1, bytes(range(1, 14)), True)
             host.send(0, bytes(range(50, 90)), True)  # and whole ones whose results nobody takes
             host.send(1, bytes(range(50, 90)), True)
-        got, _ = engines.run_serial(design, port, board.baud, ports, given, clock_hz=clock_hz)
+        got, _ = engines.run_serial(design, port, board.baud, ports, given, clock_hz=clock_hz, memory_bytes=0)
     assert got["y"].tolist() == expected["y"].tolist()
 
 
