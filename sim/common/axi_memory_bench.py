@@ -16,7 +16,7 @@ from sim.common.runner import CLOCK_PERIOD_NS
 
 ADDRESS_BITS, DATA_BYTES = int(os.environ["NIELLO_ADDRESS_BITS"]), int(os.environ["NIELLO_DATA_BYTES"])
 SIZE = 1 << ADDRESS_BITS
-ACCESSES = 1500
+ACCESSES = 600
 
 
 class Bench:

@@ -59,6 +59,7 @@ def test_digits_weights_are_rounded_far_from_ties() -> None:
     assert (loaded.weights.dtype, np.abs(loaded.weights.astype(int)).max()) == (np.int8, 127)
 
 
+@pytest.mark.deep
 def test_digits_weights_do_not_depend_on_threads() -> None:
     program = (
         "import hashlib; from sim.simd.digits import load; print(hashlib.sha256(load().weights.tobytes()).hexdigest())"
