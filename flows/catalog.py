@@ -60,7 +60,8 @@ class Block:
     summary : one line for lists
     config : `module:Class`
     component : `module:Class`, or a function; called with the config
-    vectors, bench : module
+    vectors : module
+    bench : module, or several with commas between
     from_memory : it works from memory to memory; else its traffic is streams
     """
 
@@ -127,9 +128,9 @@ BLOCKS = {
             name="simd.mac",
             summary="dot products in many number formats, exact until they are rounded once",
             config="hdl.simd.config:MacConfig",
-            component="hdl.simd.mac:build",
+            component="hdl.simd.mac_engine:build",
             vectors="sim.simd.mac_vectors",
-            bench="sim.simd.mac_bench",
+            bench="sim.simd.mac_bench,sim.simd.mac_control_bench",
         ),
     ]
 }

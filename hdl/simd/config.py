@@ -150,6 +150,14 @@ class EngineConfig(BlockConfig):
     """From operands to accumulator: decoder of P(16,1), multiplier, aligner in two steps, accumulator."""
 
     @property
+    def format_parameters(self) -> dict[str, int]:
+        """What the registers say of the formats that are built: a bit for each, by its code."""
+        return {
+            "MODES": sum(1 << MODES[mode].code for mode in self.modes),
+            "OUTPUTS": sum(1 << OUTPUT_FORMATS.index(name) for name in self.outputs),
+        }
+
+    @property
     def multipliers(self) -> int:
         """None that a tool could map to a DSP block: the array is made of gates."""
         return 0
@@ -158,26 +166,25 @@ class EngineConfig(BlockConfig):
 class MacConfig(EngineConfig):
     """`simd.mac`: one dot product at a time, from streams."""
 
-    core_only: bool = True
-    """The bare core: operands and job in one stream, no registers, no buffers. The only form there is so far."""
-
-    @model_validator(mode="after")
-    def _check_core(self) -> Self:
-        if not self.core_only:
-            raise ValueError("core_only must be true, not false: there is no block with registers around the core yet")
-        return self
+    core_only: bool = False
+    """The bare core: operands and job in one stream, no registers, no buffers."""
 
     @property
     def latency_cycles(self) -> int:
         """From the cycle that takes a dot product's last beat to the first that offers its result: the pipeline, the
-        carries' way through all segments, the segments' way up, the normaliser in two steps, the output's shift."""
+        carries' way through all segments, the segments' way up, the normaliser in two steps, the output's shift; and of
+        a whole block the buffers at both ends."""
         segments = ACCUMULATOR_BITS // self.segment_bits
-        return self.pipeline_cycles + 2 * (segments - 1) + 2 + 1
+        core = self.pipeline_cycles + 2 * (segments - 1) + 2 + 1
+        return core if self.core_only else 1 + core + 1
 
     @property
-    def register_source(self) -> None:
-        """The bare core has no registers."""
-        return None
+    def register_source(self) -> tuple[Path, dict[str, int]] | None:
+        """The register file and its parameters; a bare core has no registers."""
+        if self.core_only:
+            return None
+        parameters = self.format_parameters | {"LATENCY": self.latency_cycles}
+        return Path(__file__).with_name("mac.rdl"), parameters
 
 
 class MatmulConfig(EngineConfig):
@@ -225,7 +232,5 @@ class MatmulConfig(EngineConfig):
             "COLUMNS": self.columns,
             "BUS_BYTES": self.bus_bytes,
             "DEPTH": self.depth_beats,
-            "MODES": sum(1 << MODES[mode].code for mode in self.modes),
-            "OUTPUTS": sum(1 << OUTPUT_FORMATS.index(name) for name in self.outputs),
         }
-        return Path(__file__).with_name("matmul.rdl"), parameters
+        return Path(__file__).with_name("matmul.rdl"), parameters | self.format_parameters

@@ -8,8 +8,10 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from hdl.common.axi import AXI4LiteSignature, packet_stream
 from hdl.common.csr_bank import CSRBank
+from hdl.common.csr_wiring import count_events, interrupt
 from hdl.common.stream import RegisterSlice
 from hdl.simd.config import DotConfig
+from hdl.simd.operand_pair import OperandPair
 
 
 class Dot(wiring.Component):
@@ -61,7 +63,7 @@ class Dot(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.pair = pair = _OperandPair(self._config)
+        m.submodules.pair = pair = OperandPair(self._config.operand_bits)
         m.submodules.array = array = _Array(self._config)
         m.submodules.accumulator = accumulator = _Accumulator(self._config)
         m.submodules.slice = out = RegisterSlice(signed(self._config.accumulator_bits))
@@ -111,79 +113,9 @@ class Dot(wiring.Component):
             bank.status.length_mismatch.set.eq(pair.mismatch),
             bank.status.busy.next.eq(busy),
         ]
-        for register, event in ((bank.vectors, given), (bank.beats, pair.take), (bank.cycles, busy)):
-            count = Signal.like(register.count.next)
-            m.d.comb += register.count.next.eq(count)
-            with m.If(bank.control.clear_counters.value):
-                m.d.sync += count.eq(0)
-            with m.Elif(event):
-                m.d.sync += count.eq(count + 1)
-
-        enabled = [
-            getattr(bank.status, name).value & getattr(bank.irq_enable, name).value
-            for name in ("overflow", "length_mismatch")
-        ]
-        m.d.comb += self.irq.eq(Cat(enabled).any())
-
-
-class _OperandPair(wiring.Component):
-    """A buffer of one beat for each operand, and the pairing of their beats.
-
-    Latency: 1 cycle. An operand's `ready` depends on registers alone, so the buffer cuts the timing both ways, yet it
-    refills in the cycle that empties it.
-
-    Members
-    -------
-    advance : the stage behind takes what it is offered.
-    take : a pair of beats leaves.
-    a_data, b_data : the beats.
-    last : the pair ends its vector.
-    padding : one of the two had ended before; the pair counts as zero whatever the buffers hold.
-    open : a beat was taken of a vector that has not left to the end.
-    mismatch : a pulse, the operands of a vector were found to differ in length.
-    """
-
-    def __init__(self, config: DotConfig):
-        super().__init__(
-            {
-                "a": In(packet_stream(config.operand_bits)),
-                "b": In(packet_stream(config.operand_bits)),
-                "advance": In(1),
-                "take": Out(1),
-                "a_data": Out(config.operand_bits),
-                "b_data": Out(config.operand_bits),
-                "last": Out(1),
-                "padding": Out(1),
-                "open": Out(1),
-                "mismatch": Out(1),
-            }
-        )
-
-    def elaborate(self, platform):
-        m = Module()
-        operands = []
-        for name, port, held in (("a", self.a, self.a_data), ("b", self.b, self.b_data)):
-            buffer = Signal(port.payload.shape(), name=f"{name}_buffer", reset_less=True)
-            full = Signal(name=f"{name}_full")
-            ended = Signal(name=f"{name}_ended")  # its packet has ended, the other operand's goes on
-            m.d.comb += [port.ready.eq(~full | (self.take & ~ended)), held.eq(buffer.data)]
-            with m.If(port.ready):
-                m.d.sync += [full.eq(port.valid), buffer.eq(port.payload)]
-            operands.append((buffer, full, ended))
-        (a, a_full, a_ended), (b, b_full, b_ended) = operands
-
-        a_ends, b_ends = a_ended | a.last, b_ended | b.last
-        m.d.comb += [
-            self.take.eq(self.advance & (a_full | a_ended) & (b_full | b_ended)),
-            self.last.eq(a_ends & b_ends),
-            self.padding.eq(a_ended | b_ended),
-        ]
-        inside = Signal()  # between the first and the last pair of a vector
-        m.d.comb += self.open.eq(inside | a_full | b_full)
-        m.d.sync += self.mismatch.eq(self.take & ~self.padding & (a.last ^ b.last))
-        with m.If(self.take):
-            m.d.sync += [inside.eq(~self.last), a_ended.eq(a_ends & ~b_ends), b_ended.eq(b_ends & ~a_ends)]
-        return m
+        events = ((bank.vectors, given), (bank.beats, pair.take), (bank.cycles, busy))
+        count_events(m, bank.control.clear_counters.value, events)
+        m.d.comb += self.irq.eq(interrupt(bank))
 
 
 class _Array(wiring.Component):

@@ -20,11 +20,6 @@ RESULT_BITS = 40
 """32 bits of code, 8 of status."""
 
 
-def build(config: MacConfig) -> wiring.Component:
-    """The gateware of a config."""
-    return MacCore(config)
-
-
 class MacCore(wiring.Component):
     """One dot product at a time: a beat of both operands a cycle, then its result.
 

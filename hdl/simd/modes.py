@@ -79,6 +79,9 @@ OUTPUT_FORMATS = (
 STATUS = ("nar", "nan", "inf", "overflow", "underflow")
 """What a result can report; bit 0 first."""
 
+STATUS_BAD_JOB = 1 << 7
+"""Status of a result whose job named a format that is not built."""
+
 
 def default_output(mode: Mode) -> str:
     """The output format of a dot product where none is asked for."""

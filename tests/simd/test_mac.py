@@ -9,7 +9,7 @@ import pytest
 
 from flows.load import load_design
 from hdl.simd.config import MacConfig
-from hdl.simd.mac import build
+from hdl.simd.mac_engine import build
 from hdl.simd.modes import MODES, default_output
 from sim.common.harness import Harness, HarnessError
 from sim.simd import mac_vectors
@@ -22,7 +22,9 @@ DESIGNS = [QUAD, FULL]
 STALLS = [(0.0, 0.0), (0.4, 0.4), (0.7, 0.1), (0.1, 0.7)]
 QUICK_DOTS, DEEP_DOTS = 10_000, 100_000  # of a mode, over all stalls
 SMALL = {"modes": ["fp4", "p8_0"], "outputs": ["p8_0", "e5m2"], "core_only": True}
+WHOLE = {"modes": ["fp4", "e5m2"], "outputs": ["p8_0", "fp32"]}
 CONFIGS = {name: load_design(name).config.model_dump(mode="json") for name in DESIGNS} | {"small": SMALL}
+CONFIGS["whole"] = WHOLE
 
 MODES_OF = [(name, mode) for name in DESIGNS for mode in CONFIGS[name]["modes"] if mode != "p16_1"]
 """Designs with the modes of which all pairs of operands can be tried."""
@@ -55,6 +57,12 @@ def compare(built, arrays, **options):
 @pytest.mark.parametrize("built", ["small", *(pytest.param(name, marks=DEEP) for name in DESIGNS)], indirect=True)
 def test_mac_bench_passes(built, tmp_path):
     assert len(built.bench_tests("sim.simd.mac_bench", tmp_path)) == 9 + 3 * len(built.config.modes)
+
+
+@pytest.mark.parametrize("built", ["whole"], indirect=True)
+def test_mac_whole_bench_passes(built, tmp_path):
+    modules = "sim.simd.mac_bench,sim.simd.mac_control_bench"
+    assert len(built.bench_tests(modules, tmp_path)) == 8 + 3 * len(built.config.modes) + 7
 
 
 @pytest.mark.parametrize("dots", [QUICK_DOTS, pytest.param(DEEP_DOTS, marks=DEEP)])

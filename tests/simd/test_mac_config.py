@@ -12,7 +12,7 @@ from hdl.simd.modes import OUTPUT_FORMATS
 
 MODES = "fp4, p4_1, p8_0, p16_1, int4, int8, e4m3, e5m2"
 OUTPUTS = f"{MODES}, e2m3, e3m2, fp16, bf16, fp32, int32"
-GOOD = {"modes": ["fp4"], "outputs": ["fp4"]}
+GOOD = {"modes": ["fp4"], "outputs": ["fp4"], "core_only": True}
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def test_mac_config_refuses_in_one_line(params, message):
 def test_mac_config_takes_lists_and_gives_them_back():
     config = MacConfig.parse(GOOD)
     assert (config.modes, config.outputs, config.core_only) == (("fp4",), ("fp4",), True)
-    assert config.model_dump(mode="json") == GOOD | {"core_only": True}
+    assert config.model_dump(mode="json") == GOOD
     assert MacConfig.parse(config.model_dump()) == config
     with pytest.raises(ValueError, match="frozen"):
         config.core_only = True
@@ -57,11 +57,14 @@ def test_mac_config_of_a_bare_core_has_no_registers():
     assert (core.register_source, core.registers) == (None, None)
 
 
-def test_mac_config_is_that_of_a_bare_core():
-    with pytest.raises(ConfigError) as refused:
-        MacConfig.parse(GOOD | {"core_only": False})
-    assert str(refused.value).endswith(
-        "core_only must be true, not false: there is no block with registers around the core yet"
+def test_mac_config_of_a_whole_block_has_registers_that_say_what_is_built():
+    whole = MacConfig.parse({"modes": ["p8_0", "fp4"], "outputs": ["fp32"]})
+    assert not whole.core_only
+    formats = whole.registers["formats"].decode(whole.registers["formats"].reset)
+    assert formats == {"modes": 0b101, "outputs": 1 << OUTPUT_FORMATS.index("fp32")}
+    latency = whole.registers["latency"].reset
+    assert (
+        latency == whole.latency_cycles == MacConfig.parse({**whole.model_dump(), "core_only": True}).latency_cycles + 2
     )
 
 
@@ -109,6 +112,6 @@ def test_mac_config_derives_widths(modes, significand_bits, lane_shift_bits, lan
 @pytest.mark.parametrize("outputs", [("fp4",), ("p16_1", "int8"), ("fp4", "fp32"), OUTPUT_FORMATS])
 def test_mac_config_latency_is_the_same_for_every_config(outputs):
     sizes = {"fp4": 4, "p16_1": 16, "int8": 8, "fp32": 32}
-    config = MacConfig(modes=("fp4",), outputs=outputs)
+    config = MacConfig(modes=("fp4",), outputs=outputs, core_only=True)
     assert config.latency_cycles == MacConfig(modes=SINGLE_MODES, outputs=OUTPUT_FORMATS, core_only=True).latency_cycles
     assert config.result_bits == max(sizes.get(name, 0) for name in outputs)
