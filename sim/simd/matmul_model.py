@@ -93,9 +93,7 @@ def most_depth(mode: Mode) -> int:
     return min(mode.most_products, MOST_DEPTH)
 
 
-def _sum(
-    x: npt.NDArray[Any], x_exponent: int, y: npt.NDArray[Any], y_exponent: int
-) -> tuple[npt.NDArray[Any], int]:
+def _sum(x: npt.NDArray[Any], x_exponent: int, y: npt.NDArray[Any], y_exponent: int) -> tuple[npt.NDArray[Any], int]:
     """x * 2**x_exponent + y * 2**y_exponent as integers and an exponent; int64 where that holds them."""
     exponent = min(x_exponent, y_exponent)
     shifts = (x_exponent - exponent, y_exponent - exponent)
