@@ -208,7 +208,7 @@ CASES: list[tuple[str, list[int], list[int], dict[str, Any], int, int]] = [
     ("p16_1", [0x0001], [0x0001], {"scale_exponent": 56}, 0x4000, 0),
     ("p8_0", [0x7F], [0x7F], {"scale_exponent": -12}, 0x40, 0),
     # far ends
-    ("int8", [0], [0], {"bias": 2**31 - 1, "bias_exponent": 32, "scale_exponent": 63, "out_format": "fp32"}, 0x7E800000, 0),
+    ("int8", [0], [0], {"bias": 2**31 - 1, "bias_exponent": 32, "scale_exponent": 63, "out_format": "bf16"}, 0x7E80, 0),
     ("int8", [0], [0], {"bias": 1, "bias_exponent": -56, "scale_exponent": -64, "out_format": "fp32"}, 0x03800000, 0),
     ("p16_1", [0x7FFF], [0x7FFF], {"scale_exponent": 63, "out_format": "fp32"}, 0x7B000000, 0),
     ("p16_1", [1], [0xFFFF], {"scale_exponent": -64, "out_format": "bf16"}, 0x8380, 0),
