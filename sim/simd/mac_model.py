@@ -37,9 +37,9 @@ class MacResult:
 
     Attributes
     ----------
-    codes : uint32, (n,)
+    codes : uint32, (n,); of a matrix product (rows, columns)
         Results in the output format; upper bits zero.
-    status : uint8, (n,)
+    status : uint8, shape of `codes`
         Bits by `STATUS_BIT`. `nar`: a NaR among the operands. `nan`: not a number, whether or not the output format
         can say so. `inf`: infinite before the last rounding, by an infinite operand or an infinite accumulator; never
         together with `nan`. `overflow`, `underflow`: of the last rounding, and of any rounding of the accumulator.
@@ -92,7 +92,7 @@ def dot(
         assert scale_a is not None and scale_b is not None  # checked with the operands
         values, status = _accumulate(found, table, a, b, scale_a, scale_b, overflow)
     not_a_number = "nar" if isinstance(found.element, PositFormat) else "nan"
-    return _rounded(output, values, status, not_a_number, overflow)
+    return rounded(output, values, status, not_a_number, overflow)
 
 
 def apply_tensor_scales(
@@ -127,7 +127,7 @@ def apply_tensor_scales(
     acc_whole, a_whole, b_whole = (_whole(one, _FP32_LSB_EXPONENT) for one in (acc, scale_a, scale_b))
     exact = np.where(acc == 0, acc, to_odd(acc_whole * a_whole * b_whole, 3 * _FP32_LSB_EXPONENT))
     kept = status & np.uint8(STATUS_BIT["overflow"] | STATUS_BIT["underflow"])
-    return _rounded(output, np.where(np.isfinite(inexact), exact, inexact), kept, "nan", overflow)
+    return rounded(output, np.where(np.isfinite(inexact), exact, inexact), kept, "nan", overflow)
 
 
 def _accumulate(
@@ -175,7 +175,7 @@ def _flags(**flags: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint8]:
     return bits
 
 
-def _rounded(
+def rounded(
     output: ElementFormat,
     values: npt.NDArray[np.float64],
     status: npt.NDArray[np.uint8],
@@ -189,10 +189,8 @@ def _rounded(
 
 
 def _check_operands(mode: Mode, a: Codes, b: Codes, scale_a: Codes | None, scale_b: Codes | None) -> None:
-    for name, codes in (("a", a), ("b", b)):
-        if codes.ndim != 2 or codes.dtype not in (np.uint8, np.uint16):
-            raise ValueError(f"{name} must be uint8 or uint16 (n, length), not {codes.dtype} {codes.shape}")
-        _check_range(name, codes, mode.element)
+    check_codes("a", a, "(n, length)", mode.element)
+    check_codes("b", b, "(n, length)", mode.element)
     if a.shape != b.shape:
         raise ValueError(f"b must have the shape of a, {a.shape}, not {b.shape}")
     for name, scales in (("scale_a", scale_a), ("scale_b", scale_b)):
@@ -206,7 +204,10 @@ def _check_operands(mode: Mode, a: Codes, b: Codes, scale_a: Codes | None, scale
             raise ValueError(f"{name} must be uint8 {shape} for {mode.name}, not {got}")
 
 
-def _check_range(name: str, codes: Codes, element: ElementFormat) -> None:
+def check_codes(name: str, codes: Codes, axes: str, element: ElementFormat) -> None:
+    """ValueError unless `codes` are uint8 or uint16, have these two axes, and are codes of the format."""
+    if codes.ndim != 2 or codes.dtype not in (np.uint8, np.uint16):
+        raise ValueError(f"{name} must be uint8 or uint16 {axes}, not {codes.dtype} {codes.shape}")
     most = (1 << element.bits) - 1
     if codes.size and codes.max() > most:
         row, place = np.argwhere(codes > most)[0]
