@@ -62,6 +62,7 @@ class Block:
     component : `module:Class`, or a function; called with the config
     vectors : module
     bench : module, or several with commas between
+    default : the named design that stands for it where one of each block is wanted
     from_memory : it works from memory to memory; else its traffic is streams
     """
 
@@ -71,6 +72,7 @@ class Block:
     component: str
     vectors: str
     bench: str
+    default: str
     from_memory: bool = False
 
     @property
@@ -123,6 +125,7 @@ BLOCKS = {
             component="hdl.simd.dot:Dot",
             vectors="sim.simd.dot_vectors",
             bench="sim.simd.dot_bench",
+            default="dot_int8x16",
         ),
         Block(
             name="simd.mac",
@@ -131,6 +134,7 @@ BLOCKS = {
             component="hdl.simd.mac_engine:build",
             vectors="sim.simd.mac_vectors",
             bench="sim.simd.mac_bench,sim.simd.mac_control_bench",
+            default="mac_quad",
         ),
     ]
 }

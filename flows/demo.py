@@ -10,9 +10,10 @@ import numpy as np
 from rich.table import Table
 
 from flows import engines, run
+from flows.catalog import BLOCKS
 from flows.errors import NielloError
 from flows.exhibits import Exhibit, exhibit_of
-from flows.load import load_design, named_designs
+from flows.load import load_design
 from flows.paths import ROOT, build_root, shown
 from flows.progress import console
 from flows.results import bitstream_path
@@ -31,7 +32,7 @@ def demo(design_name: str, board: str | None, plain: bool) -> dict[str, Any]:
     design = load_design(design_name)
     exhibit = exhibit_of(design)
     route = Route.of(design, board)
-    others = [Route.of(load_design(name)) for name in named_designs() if name != design.name]
+    others = [Route.of(load_design(block.default)) for block in BLOCKS.values() if block.default != design.name]
     # The serial line of board-sim is the slowest engine: it starts first.
     tasks = {_identity(route, engine): _digits_task(route, exhibit, engine) for engine in reversed(SAMPLES)}
 
