@@ -103,6 +103,17 @@ async def edges_of_panels_match_the_model(dut: Any, size: str) -> None:
 
 
 @cocotb.test()
+@cocotb.parametrize(dimension=["m", "n", "k"])
+async def long_jobs_match_the_model(dut: Any, dimension: str) -> None:
+    """Hundreds of rows or of columns, or the greatest depth of the narrowest mode; a single one of all else."""
+    bench = await Bench.start(dut)
+    mode = min(CONFIG.modes, key=lambda name: MODES[name].slot_bits)
+    length = most_depth(MODES[mode]) if dimension == "k" else random.randint(257, 300)
+    m, n, k = (length if name == dimension else 1 for name in "mnk")
+    await bench.run(random_case(generator(), CONFIG, mode=mode, shape=(m, n, k)))
+
+
+@cocotb.test()
 @cocotb.parametrize(exponent=["bias_exponent", "scale_exponent"])
 async def exponents_reach_their_ends(dut: Any, exponent: str) -> None:
     """Both ends, and what is beside them, of either exponent, with a bias."""

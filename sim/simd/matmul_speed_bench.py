@@ -27,7 +27,7 @@ BUSY = 0.95
 @cocotb.test()
 @cocotb.parametrize(mode=[mode for mode in CONFIG.modes if MODES[mode].slot_bits == 8])
 async def array_is_busy(dut: Any, mode: str) -> None:
-    """A product of 128 x 128 x 128 elements of 8 bits, results of 8 bits or the narrowest there are."""
+    """A product of 128 x 128 x 128 elements of 8 bits; results in the same format if it is there."""
     bench = await Bench.start(dut)
     output = mode if mode in CONFIG.outputs else CONFIG.outputs[0]
     case = random_case(generator(), CONFIG, mode=mode, output=output, shape=(SIZE, SIZE, SIZE), has_bias=False)

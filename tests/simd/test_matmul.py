@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
+from hdl.simd import matmul
 from hdl.simd.config import SINGLE_MODES, MatmulConfig
-from hdl.simd.matmul import build
 from hdl.simd.modes import OUTPUT_FORMATS
 
 DEEP = pytest.mark.deep
 SMALL, ODD, ONE, WIDE = "small", "odd", "one", "wide"
 CONFIGS = {
-    SMALL: {"modes": ["int8", "fp4"], "outputs": ["int8", "fp4", "fp16"], "rows": 2, "columns": 2}
+    SMALL: {"modes": ["int4", "p8_0", "e5m2"], "outputs": ["p8_0", "e5m2", "fp4", "int32"], "rows": 2, "columns": 2}
     | {"bus_bits": 32, "depth_beats": 16},
     ODD: {"modes": list(SINGLE_MODES), "outputs": list(OUTPUT_FORMATS), "rows": 3, "columns": 4}
     | {"bus_bits": 128, "depth_beats": 32},
@@ -32,7 +32,7 @@ PAYLOADS += ["s_axil_araddr"]
 def block():
     def of(name):
         config = MatmulConfig.parse(CONFIGS[name])
-        return CONFIGS[name], config, build(config)
+        return CONFIGS[name], config, matmul.build(config)
 
     return of
 
@@ -41,7 +41,7 @@ def block():
     "built", [SMALL, *(pytest.param(name, marks=DEEP) for name in (ODD, ONE, WIDE))], indirect=True
 )
 def test_matmul_bench_passes(built, tmp_path):
-    assert len(built.bench_tests("sim.simd.matmul_bench", tmp_path)) == 32 + 2 * len(built.config.modes)
+    assert len(built.bench_tests("sim.simd.matmul_bench", tmp_path)) == 35 + 2 * len(built.config.modes)
 
 
 @DEEP

@@ -1,4 +1,4 @@
-"""The cocotb bench of simd.matmul, tried on a stand-in for the gateware: it passes, and each of its faults is caught."""
+"""The cocotb bench of simd.matmul, tried on a stand-in for the gateware: it passes, and every fault is caught."""
 
 import json
 
@@ -80,7 +80,7 @@ def run(folder, name, work, fault="", tests=None):
 def test_matmul_bench_passes_on_a_stand_in(shells, name, tmp_path):
     result = run(shells(name), name, tmp_path)
     assert result.passed, result.summary()
-    assert len(result.tests) == 32 + 2 * len(PARAMS[name]["modes"])
+    assert len(result.tests) == 35 + 2 * len(PARAMS[name]["modes"])
 
 
 @pytest.mark.parametrize("fault", FAULTS)
