@@ -1,10 +1,11 @@
-"""The figures of `simd.mac`: speed of its golden model, results held against it, cycles, area.
+"""The figures of `simd.mac`: speed of its golden model, results held against it, cycles, area; and the speed of the
+golden model of `simd.matmul`.
 
     .venv/bin/python bench/simd.py [NAME ...] [--script PATH/synth_compare.py]
 
-All of them, or: model wrong cycles area. Area needs the synthesis script, which maps Verilog to standard cells and
-FPGAs and prints JSON; without `--script` it is left out. Prints a line a figure, with its target, and one JSON object
-at the end. Model and harness run on one core.
+All of them, or: model matmul wrong cycles area. Area needs the synthesis script, which maps Verilog to standard cells
+and FPGAs and prints JSON; without `--script` it is left out. Prints a line a figure, with its target, and one JSON
+object at the end. Model and harness run on one core.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import json
 import os
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +26,10 @@ from flows.steps import HARNESS_LIBRARY
 from hdl.simd.modes import MODES, default_output
 from sim.common.formats import Overflow
 from sim.common.harness import Harness
-from sim.simd import mac_model, mac_vectors
+from sim.simd import mac_model, mac_vectors, matmul_model
 
 QUAD, FULL = "mac_quad_core", "mac_full_core"
+EIGHT_BITS = ("p8_0", "int8", "e4m3", "e5m2")
 DOTS, LONGEST = 100_000, 40
 LONG_BEATS = 4096
 LONG_SHARE = 0.99  # of a long dot product's cycles that must take a beat
@@ -40,7 +43,7 @@ def main() -> None:
     script = arguments.script
     if script is None and "area" in arguments.names:
         parser.error("area needs --script")
-    benches: Benches = {"model": model, "wrong": wrong, "cycles": cycles}
+    benches: Benches = {"model": model, "matmul": matmul, "wrong": wrong, "cycles": cycles}
     run({**benches, "area": lambda: area(script.resolve())} if script else benches, arguments.names)
 
 
@@ -48,18 +51,36 @@ def model() -> dict[str, Any]:
     """Multiplications a second of the golden model in the single formats of 8 bits, any codes; the best of three."""
     rng = np.random.default_rng(1)
     rates = {}
-    for mode in ("p8_0", "int8", "e4m3", "e5m2"):
+    for mode in EIGHT_BITS:
         a, b = (rng.integers(256, size=(4096, 256), dtype=np.uint8) for _ in range(2))
-        mac_model.dot(mode, a[:1], b[:1])  # makes the tables
-        seconds = []
-        for _ in range(3):
-            with one_core():
-                start = time.perf_counter()
-                mac_model.dot(mode, a, b)
-                seconds.append(time.perf_counter() - start)
-        rates[mode] = round(a.size / min(seconds))
+        rates[mode] = _rate(lambda mode=mode, a=a, b=b: mac_model.dot(mode, a, b), a.size)
         say(f"golden model, {mode}, one core", rates[mode] / 1e6, "M MAC/s", "at least 10")
     return {"model_macs_per_s": rates}
+
+
+def matmul() -> dict[str, Any]:
+    """Multiplications a second of the golden model of `simd.matmul`, 128 x 128 x 128 any codes; the best of three."""
+    rng = np.random.default_rng(1)
+    rates = {}
+    for mode in (*EIGHT_BITS, "p16_1"):
+        codes = 1 << MODES[mode].slot_bits
+        a, b = (rng.integers(codes, size=(128, 128)).astype(np.uint16) for _ in range(2))
+        bias = rng.integers(-(1 << 31), 1 << 31, 128).astype(np.int32)
+        rates[mode] = _rate(lambda mode=mode, a=a, b=b, bias=bias: matmul_model.matmul(mode, a, b, bias=bias), 128**3)
+        say(f"golden model of simd.matmul, {mode}, one core", rates[mode] / 1e6, "M MAC/s", "at least 10")
+    return {"matmul_model_macs_per_s": rates}
+
+
+def _rate(call: Callable[[], Any], multiplications: int) -> int:
+    """Multiplications a second of a call on one core, the best of three; one before makes the tables."""
+    call()
+    seconds = []
+    for _ in range(3):
+        with one_core():
+            start = time.perf_counter()
+            call()
+            seconds.append(time.perf_counter() - start)
+    return round(multiplications / min(seconds))
 
 
 def wrong() -> dict[str, Any]:

@@ -13,7 +13,7 @@ import numpy as np
 from cocotb.triggers import ClockCycles, RisingEdge, with_timeout
 from cocotbext.axi import AxiBus, AxiSlave
 
-from hdl.common.registers import load_registers
+from hdl.common.registers import REGISTER_BYTES, load_registers
 from hdl.simd.config import MatmulConfig
 from hdl.simd.modes import STATUS
 from sim.common.runner import CLOCK_PERIOD_NS
@@ -29,6 +29,7 @@ BIT = {field.name: field.mask for field in REGISTERS["status"].fields}
 """Bits of the status register, by name."""
 
 SLVERR = 2
+ACCESS_TIMEOUT_CYCLES = 2000
 PAUSE_CYCLES = (1, 1, 1, 2, 5, 30)
 
 
@@ -110,10 +111,17 @@ class Bench(Edge):
         return bench
 
     async def read(self, register: str) -> int:
-        return int(await self.registers["csr"].read_dword(REGISTERS[register].offset_bytes))
+        access = self.registers["csr"].read(REGISTERS[register].offset_bytes, REGISTER_BYTES)
+        return int.from_bytes((await self._answered(access)).data, "little")
 
     async def write(self, register: str, value: int) -> None:
-        await self.registers["csr"].write_dword(REGISTERS[register].offset_bytes, value)
+        data = value.to_bytes(REGISTER_BYTES, "little")
+        await self._answered(self.registers["csr"].write(REGISTERS[register].offset_bytes, data))
+
+    async def _answered(self, access: Any) -> Any:
+        answer = await with_timeout(cocotb.start_soon(access), ACCESS_TIMEOUT_CYCLES * CLOCK_PERIOD_NS, "ns")
+        assert int(answer.resp) == 0, f"{answer}"
+        return answer
 
     async def begin(self, job: Job, **words: int) -> None:
         """Write a job's registers, some of them as `words` say, and start it."""
@@ -155,6 +163,17 @@ class Bench(Edge):
         assert await self.read("status") == 0
         await ClockCycles(self.clock, 2)
         assert not int(self.dut.irq.value)
+
+    async def check_single(self, name: str) -> None:
+        """This bit alone is set; it interrupts where it is enabled. Clears it, and enables `done` again."""
+        assert await self.read("status") == BIT[name]
+        for enabled in (BIT["done"], BIT[name]):
+            await self.write("irq_enable", enabled)
+            await ClockCycles(self.clock, 2)
+            assert int(self.dut.irq.value) == (enabled == BIT[name])
+        await self.write("irq_enable", BIT["done"])
+        await self.write("status", BIT[name])
+        assert await self.read("status") == 0
 
     def check_memory(self, case: Case) -> None:
         """Every byte of it."""

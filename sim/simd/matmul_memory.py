@@ -117,7 +117,7 @@ def write_operands(
     b: npt.NDArray[Any],
     bias: npt.NDArray[np.int32] | None = None,
 ) -> None:
-    """Put a job's operands where it looks for them.
+    """Put a job's operands where it looks for them; all else stays, so does the other half of a last byte.
 
     Parameters
     ----------
@@ -128,8 +128,11 @@ def write_operands(
     """
     slot_bits = MODES[job.mode].slot_bits
     areas = job.areas
-    memory[areas["a"].places() - base] = pack(a, slot_bits)
-    memory[areas["b"].places() - base] = pack(b.T, slot_bits)
+    for name, codes in (("a", a), ("b", b.T)):
+        packed, places = pack(codes, slot_bits), areas[name].places() - base
+        if job.k * slot_bits % 8:
+            packed[:, -1] |= memory[places[:, -1]] & 0xF0
+        memory[places] = packed
     if job.has_bias:
         assert bias is not None, "a job with a bias has one"
         memory[areas["bias"].places() - base] = bias.astype("<i4").view(np.uint8)
