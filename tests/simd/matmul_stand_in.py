@@ -24,6 +24,14 @@ START, CLEAR = (REGISTERS["control"][name].mask for name in ("start", "clear_cou
 STICKY = sum(mask for name, mask in BIT.items() if name != "busy")
 ADDRESSES = ["a_address", "a_stride", "b_address", "b_stride", "c_address", "c_stride", "bias_address"]
 
+PIN_FAULTS = {
+    "withdraws requests": ("ar", "arvalid", 0),
+    "changes requests": ("aw", "awaddr", 0),
+    "changes data": ("w", "wdata", 0),
+    "changes strobes": ("w", "wstrb", 0),
+}
+"""Channel, pin, and the value that it takes while the channel waits."""
+
 
 class StandIn:
     def __init__(self, dut):
@@ -57,6 +65,11 @@ class StandIn:
             self.cycles += self.job is not None
             bits = self.status & ~BIT["bad_job"] if FAULT == "no interrupt for bad jobs" else self.status
             self.dut.irq.value = bool(bits & self.words["irq_enable"])
+            if FAULT in PIN_FAULTS:
+                channel, pin, value = PIN_FAULTS[FAULT]
+                valid, ready = (int(getattr(self.dut, f"m_axi_{channel}{end}").value) for end in ("valid", "ready"))
+                if valid and not ready:
+                    getattr(self.dut, f"m_axi_{pin}").value = value
 
     async def read(self, address, length):
         register = OFFSETS[address]

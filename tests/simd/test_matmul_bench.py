@@ -36,6 +36,10 @@ FAULTS = {
     "writes a byte too much": ["edges_of_panels_match_the_model/size=2"],
     "does not wait for answers": ["results_match_the_model/pauses=0.8"],
     "two IDs": ["results_match_the_model/pauses=0"],
+    "withdraws requests": ["results_match_the_model/pauses=0.5"],
+    "changes requests": ["results_match_the_model/pauses=0.5"],
+    "changes data": ["results_match_the_model/pauses=0.5"],
+    "changes strobes": ["results_match_the_model/pauses=0.5"],
     "DECERR unseen": ["bus_errors_end_the_job/area=c/response=3"],
 }
 
