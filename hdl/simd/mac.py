@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import reduce
 from operator import or_
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
+from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -15,10 +15,13 @@ from hdl.simd.config import MacConfig, decoder_of
 from hdl.simd.mac_accumulator import Accumulator
 from hdl.simd.mac_align import Aligner
 from hdl.simd.mac_blocks import RECALL_PLACE, SCALE_BITS, BlockScales, RunningValue
-from hdl.simd.mac_drain import BLOCK_EXPONENT_BITS, Drain
+from hdl.simd.mac_drain import Drain
 from hdl.simd.mac_lanes import LANES, Lanes
 from hdl.simd.mac_sequence import Sequence
 from hdl.simd.modes import JOB_BITS, JOB_INFINITY, JOB_MODE, JOB_OUTPUT, MODES, OPERAND_BITS, OUTPUT_FORMATS
+
+EVERY_SIGN = 0x8888_8888
+"""In eight codes of 4 bits."""
 
 RESULT_BITS = 40
 """32 bits of code, 8 of status."""
@@ -66,32 +69,37 @@ class MacCore(wiring.Component):
                 m.d.comb += getattr(aligner, f"{name}_{k}").eq(getattr(lanes, f"{name}_{k}"))
 
         op, job = self.op.payload.data, self.op.payload.data[2 * OPERAND_BITS :]
+        take = Signal()
         m.submodules.sequence = sequence = Sequence(config)
-        beat = Signal()
+        scales = running = None
+        if config.block_modes:
+            m.submodules.scales = scales = BlockScales(config)
+            m.submodules.running = running = RunningValue(config)
         m.d.comb += [
-            beat.eq(self.op.valid & sequence.idle),
+            take.eq(self.op.valid & sequence.idle),
+            self.op.ready.eq(sequence.idle & scales.done if scales else sequence.idle),
+            sequence.end.eq(scales.end if scales else take & self.op.payload.last),
             self.y.valid.eq(sequence.done),
             sequence.given.eq(self.y.ready),
         ]
 
         wanted = job[JOB_MODE][: config.mode_bits]
-        # The job stands still from the first beat taken until the result is. With block formats it is known before, so
-        # that READY can depend on it.
+        # The job stands still from the first beat taken until the result is. With block formats READY depends on it:
+        # then it is looked at before.
         mode, output = Signal(config.mode_bits, reset_less=True), Signal(config.output_bits, reset_less=True)
         infinity = Signal(reset_less=True)
-        with m.If(sequence.clear if config.block_modes else beat):
+        with m.If(sequence.clear if scales else take):
             m.d.sync += [mode.eq(wanted), output.eq(job[JOB_OUTPUT]), infinity.eq(job[JOB_INFINITY])]
-        known = mode if config.block_modes else wanted
-        selects = [
-            reduce(or_, (known == MODES[name].code for name in config.modes if decoder_of(name) == decoder))
-            for decoder in config.decoders
-        ]
+        known, add = (mode, take & scales.add) if scales else (wanted, take)
         m.d.comb += [
+            lanes.a.eq(op[:OPERAND_BITS] ^ (EVERY_SIGN & scales.negative.replicate(OPERAND_BITS)) if scales else op),
             lanes.b.eq(op[OPERAND_BITS : 2 * OPERAND_BITS]),
+            lanes.select.eq(Cat(add & self._needs(known, decoder) for decoder in config.decoders)),
+            aligner.wide_place.eq(lanes.wide_place | scales.offset if scales else lanes.wide_place),
             accumulator.term.eq(aligner.term),
             accumulator.segment.eq(aligner.segment),
             accumulator.wide.eq(sequence.tall),
-            accumulator.clear.eq(sequence.drop),
+            accumulator.clear.eq(sequence.drop if scales else sequence.clear),
             accumulator.shift_up.eq(sequence.shift_up),
             sequence.top.eq(accumulator.value[-len(sequence.top) :]),
             drain.start.eq(sequence.start),
@@ -99,10 +107,10 @@ class MacCore(wiring.Component):
             drain.shift.eq(sequence.shift),
             drain.value.eq(accumulator.value),
             drain.segments_up.eq(sequence.segments_up),
-            drain.infinity.eq(infinity),
         ]
         # Sums of P(16,1), E5M2 or blocks need the topmost segments; a posit's special value is NaR.
-        posit, place = Signal(), Signal(7)
+        posit = Signal()
+        place = Signal(7) if scales else aligner.place
         with m.Switch(mode):
             for name in config.modes:
                 with m.Case(MODES[name].code):
@@ -112,80 +120,70 @@ class MacCore(wiring.Component):
                         posit.eq(isinstance(MODES[name].element, PositFormat)),
                     ]
 
-        special, found = Signal(3, reset_less=True), Signal(3)
-        m.d.sync += special.eq((special | lanes.special | found) & ~sequence.clear.replicate(3))
+        special = Signal(3, reset_less=True)
+        found = lanes.special
+        if scales:
+            # A NaN among the scales, and a sum of blocks that became infinite.
+            infinite = infinity & running.stored & drain.overflow
+            found = found | Cat(scales.nan & take, infinite & ~drain.code[-1], infinite & drain.code[-1])
+        m.d.sync += special.eq((special | found) & ~sequence.clear.replicate(3))
         m.d.comb += [
             drain.nar.eq(special[0] & posit),
             drain.nan.eq(special[0] & ~posit),
             drain.plus.eq(special[1]),
             drain.minus.eq(special[2]),
         ]
-        parts = lanes, aligner, drain, sequence
-        if config.block_modes:
-            add, overflow, underflow = self._blocks(m, parts, beat, mode, place, output, infinity, found)
-        else:
-            add, overflow, underflow = beat, drain.overflow, drain.underflow
-            m.d.comb += [
-                self.op.ready.eq(sequence.idle),
-                sequence.end.eq(beat & self.op.payload.last),
-                lanes.a.eq(op[:OPERAND_BITS]),
-                aligner.place.eq(place),
-                aligner.wide_place.eq(lanes.wide_place),
-                drain.output.eq(output),
-            ]
-        m.d.comb += lanes.select.eq(Cat(add & selected for selected in selects))
         status = Cat(
             drain.nar,
             ~drain.nar & (drain.nan | (drain.plus & drain.minus)),
             ~drain.nar & ~drain.nan & (drain.plus ^ drain.minus),
-            overflow,
-            underflow,
+            drain.overflow | running.any_overflow if running else drain.overflow,
+            drain.underflow | running.any_underflow if running else drain.underflow,
         )
-        m.d.comb += self.y.payload.eq(Cat(drain.code, Const(0, 32 - len(drain.code)), status, Const(0, 3)))
+        adding = sequence.blocks & ~sequence.converting if scales else None
+        m.d.comb += [
+            drain.output.eq(Mux(adding, OUTPUT_FORMATS.index("fp32"), output) if scales else output),
+            drain.infinity.eq(infinity),
+            self.y.payload.eq(Cat(drain.code, Const(0, 32 - len(drain.code)), status, Const(0, 3))),
+        ]
+        if scales:
+            self._connect_scales(m, scales, sequence, take, mode)
+            self._connect_running(m, running, aligner, drain, sequence)
+            m.d.comb += [
+                running.update.eq(take),
+                running.exponent.eq(scales.exponent),
+                aligner.place.eq(Mux(sequence.inject, running.place, place)),
+            ]
+            with m.Switch(mode):
+                for name in config.modes:
+                    with m.Case(MODES[name].code):
+                        m.d.comb += running.leading.eq(config.leading_exponent(name))
+            with m.If(sequence.recall):
+                m.d.comb += running.leading.eq(-RECALL_PLACE)
         return m
 
-    def _blocks(self, m, parts, beat, mode, place, output, infinity, found):
-        """What block formats add. Returns whether the beat at work counts in this cycle, and all roundings' flags.
+    def _needs(self, mode, decoder):
+        """Whether a mode needs an operand decoder."""
+        return reduce(or_, (mode == MODES[name].code for name in self._config.modes if decoder_of(name) == decoder))
 
-        `found` gets the special values that do not come from the lanes, as `Lanes.special`.
-        """
-        config = self._config
-        lanes, aligner, drain, sequence = parts
-        m.submodules.scales = scales = BlockScales(config)
-        m.submodules.running = running = RunningValue(config)
-        op, last = self.op.payload.data, self.op.payload.last
-        leading = Signal(signed(BLOCK_EXPONENT_BITS))
-        with m.Switch(mode):
-            for name in config.modes:
-                with m.Case(MODES[name].code):
-                    m.d.comb += leading.eq(config.leading_exponent(name))
-        with m.If(sequence.recall):
-            m.d.comb += leading.eq(-RECALL_PLACE)
-
-        a, scale_a, scale_b = op[:OPERAND_BITS], op[-2 * SCALE_BITS : -SCALE_BITS], op[-SCALE_BITS:]
-        signs = Const(int("8" * (OPERAND_BITS // 4), 16), OPERAND_BITS) & scales.negative.replicate(OPERAND_BITS)
-        beyond = infinity & running.stored & drain.overflow
+    def _connect_scales(self, m, scales, sequence, take, mode):
+        payload = self.op.payload
         m.d.comb += [
-            scales.beat.eq(beat),
-            scales.last.eq(last),
-            scales.select.eq(Cat(mode == MODES[name].code for name in config.block_modes)),
-            scales.scale_a.eq(scale_a),
-            scales.scale_b.eq(scale_b),
-            self.op.ready.eq(sequence.idle & scales.done),
-            lanes.a.eq(a ^ signs),
-            aligner.wide_place.eq(lanes.wide_place | scales.offset),
-            aligner.place.eq(Mux(sequence.inject, running.place, place)),
-            aligner.running.eq(running.value),
+            scales.beat.eq(take),
+            scales.last.eq(payload.last),
+            scales.select.eq(Cat(mode == MODES[name].code for name in self._config.block_modes)),
+            scales.scale_a.eq(payload.data[-2 * SCALE_BITS : -SCALE_BITS]),
+            scales.scale_b.eq(payload.data[-SCALE_BITS:]),
             sequence.offered.eq(self.op.valid),
-            sequence.end.eq(scales.end),
-            sequence.last.eq(last),
+            sequence.last.eq(payload.last),
             sequence.blocks.eq(scales.select.any()),
-            found.eq(Cat(scales.nan & beat, beyond & ~drain.code[-1], beyond & drain.code[-1])),
+        ]
+
+    def _connect_running(self, m, running, aligner, drain, sequence):
+        m.d.comb += [
+            aligner.running.eq(running.value),
             running.clear.eq(sequence.clear),
-            running.update.eq(beat),
             running.recall.eq(sequence.recall),
-            running.exponent.eq(scales.exponent),
-            running.leading.eq(leading),
             running.inject.eq(sequence.inject),
             running.term.eq(aligner.term),
             running.segment.eq(aligner.segment),
@@ -198,6 +196,4 @@ class MacCore(wiring.Component):
             running.minus_zero.eq(sequence.converting & drain.is_float),
             drain.top_exponent.eq(running.top_exponent),
             drain.lost.eq(running.lost),
-            drain.output.eq(Mux(sequence.blocks & ~sequence.converting, OUTPUT_FORMATS.index("fp32"), output)),
         ]
-        return beat & scales.add, drain.overflow | running.any_overflow, drain.underflow | running.any_underflow

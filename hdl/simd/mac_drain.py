@@ -6,7 +6,7 @@ as the bits of the output format with one more and a sticky bit behind them, of 
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Const, Module, Signal, signed
+from amaranth.hdl import Cat, Module, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -77,7 +77,7 @@ class Drain(wiring.Component):
         counts = Signal(4, reset_less=True)
         window_bits = significand_bits + segment_bits - 1
         window, below = self.value[-window_bits:], self.value[:-window_bits].any()
-        top_exponent = Const(EngineConfig.leading_exponent("p16_1"), EXPONENT_BITS)
+        top_exponent = EngineConfig.leading_exponent("p16_1")
         if self._config.block_modes:
             top_exponent, below = self.top_exponent, below | self.lost
             m.d.comb += self.is_float.eq(encoder.is_float)

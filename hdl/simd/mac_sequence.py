@@ -38,17 +38,19 @@ class Sequence(wiring.Component):
     start, fine, shift : of the drain
     done, given : the result is here; it is taken
     clear : nothing of a dot product stays
-    drop : the accumulator is cleared: with `clear`, and in 22, when its value is no longer needed
-    blocks, offered, last : with block formats only: the mode at work has blocks; a beat is there; it is the packet's
-        last
+
+    With block formats:
+
+    blocks, offered, last : the mode at work has blocks; a beat is there; it is the packet's last
     recall, inject, store : of `RunningValue`
     converting : between the last `store` and the result
+    drop : the accumulator is cleared: with `clear` and `store`
     """
 
     def __init__(self, config: MacConfig):
         self._config = config
         blocks = {name: In(1) for name in ("blocks", "offered", "last")}
-        blocks |= {name: Out(1) for name in ("recall", "inject", "store", "converting")}
+        blocks |= {name: Out(1) for name in ("recall", "inject", "store", "converting", "drop")}
         super().__init__(
             {
                 **(blocks if config.block_modes else {}),
@@ -64,7 +66,6 @@ class Sequence(wiring.Component):
                 "done": Out(1),
                 "given": In(1),
                 "clear": Out(1),
-                "drop": Out(1),
             }
         )
 
@@ -77,35 +78,11 @@ class Sequence(wiring.Component):
         after_reset, cleared = 0b11000, 0b11111
         assert done < after_reset and cleared - after_reset > self._config.pipeline_cycles
         count, up = Signal(5, init=after_reset), Signal(3, reset_less=True)
-        reached, after = count == done, Mux(self.given, cleared, done)
-        if not self._config.block_modes:
-            m.d.comb += [self.done.eq(reached), self.drop.eq(self.clear)]
-        else:
-            final, converting = Signal(reset_less=True), Signal()
-            with m.If(self.idle):
-                m.d.sync += final.eq(self.last)
-            with m.If(self.clear):
-                m.d.sync += converting.eq(0)
-            with m.Elif(self.store):
-                m.d.sync += converting.eq(final)
-            recall, inject = 2, 3
-            after = Mux(self.store, Mux(final, recall, 0), after)
-            m.d.comb += [
-                self.recall.eq(converting & (count == recall)),
-                self.inject.eq(self.blocks & (count == inject)),
-                self.store.eq(reached & self.blocks & ~converting),
-                self.converting.eq(converting),
-                self.done.eq(reached & ~self.store),
-                self.drop.eq(self.clear | reached),
-            ]
         with m.Switch(count):
             with m.Case(0):
                 m.d.sync += count.eq(self.end)
-            if self._config.block_modes:
-                with m.Case(cleared):
-                    m.d.sync += count.eq(Mux(self.offered, 0, cleared))
             with m.Case(done):
-                m.d.sync += count.eq(after)
+                m.d.sync += count.eq(Mux(self.given, cleared, done))
             with m.Default():
                 m.d.sync += count.eq(count + 1)
         rising = (count >= settled) & (count < start)
@@ -117,7 +94,31 @@ class Sequence(wiring.Component):
             self.start.eq(count == start),
             self.fine.eq(count == start + 1),
             self.shift.eq(count == start + 2),
+            self.done.eq(count == done),
             self.clear.eq(count[3:].all()),
         ]
-        m.d.sync += up.eq((up + self.shift_up)[:3] & ~self.drop.replicate(3))
+        m.d.sync += up.eq((up + self.shift_up)[:3] & ~self.clear.replicate(3))
+        if self._config.block_modes:
+            self._blocks(m, count, up, done, cleared)
         return m
+
+    def _blocks(self, m, count, up, done, cleared):
+        """What is different with block formats."""
+        recall, inject = 2, 3
+        final, converting = Signal(reset_less=True), Signal()
+        m.d.comb += [
+            self.recall.eq(converting & (count == recall)),
+            self.inject.eq(self.blocks & (count == inject)),
+            self.store.eq((count == done) & self.blocks & ~converting),
+            self.converting.eq(converting),
+            self.done.eq((count == done) & (converting | ~self.blocks)),
+            self.drop.eq(self.clear | self.store),
+        ]
+        with m.If(self.idle):
+            m.d.sync += final.eq(self.last)
+        with m.If(self.clear):
+            m.d.sync += converting.eq(0)
+        with m.If((count == cleared) & ~self.offered):
+            m.d.sync += count.eq(cleared)
+        with m.If(self.store):
+            m.d.sync += [count.eq(Mux(final, recall, 0)), up.eq(0), converting.eq(final)]
