@@ -14,7 +14,7 @@ from hdl.common.format_table import PositFormat
 from hdl.simd.config import MacConfig, decoder_of
 from hdl.simd.mac_accumulator import Accumulator
 from hdl.simd.mac_align import Aligner
-from hdl.simd.mac_blocks import RECALL_PLACE, SCALE_BITS, BlockScales, RunningValue
+from hdl.simd.mac_blocks import RECALL_PLACE, SCALE_BITS, BlockScales, BlockSum
 from hdl.simd.mac_drain import Drain
 from hdl.simd.mac_lanes import LANES, Lanes
 from hdl.simd.mac_sequence import Sequence
@@ -71,10 +71,10 @@ class MacCore(wiring.Component):
         op, job = self.op.payload.data, self.op.payload.data[2 * OPERAND_BITS :]
         take = Signal()
         m.submodules.sequence = sequence = Sequence(config)
-        scales = running = None
+        scales = block_sum = None
         if config.block_modes:
             m.submodules.scales = scales = BlockScales(config)
-            m.submodules.running = running = RunningValue(config)
+            m.submodules.block_sum = block_sum = BlockSum(config)
         m.d.comb += [
             take.eq(self.op.valid & sequence.idle),
             self.op.ready.eq(sequence.idle & scales.done if scales else sequence.idle),
@@ -124,7 +124,7 @@ class MacCore(wiring.Component):
         found = lanes.special
         if scales:
             # A NaN among the scales, and a sum of blocks that became infinite.
-            infinite = infinity & running.stored & drain.overflow
+            infinite = infinity & block_sum.stored & drain.overflow
             found = found | Cat(scales.nan & take, infinite & ~drain.code[-1], infinite & drain.code[-1])
         m.d.sync += special.eq((special | found) & ~sequence.clear.replicate(3))
         m.d.comb += [
@@ -137,8 +137,8 @@ class MacCore(wiring.Component):
             drain.nar,
             ~drain.nar & (drain.nan | (drain.plus & drain.minus)),
             ~drain.nar & ~drain.nan & (drain.plus ^ drain.minus),
-            drain.overflow | running.any_overflow if running else drain.overflow,
-            drain.underflow | running.any_underflow if running else drain.underflow,
+            drain.overflow | block_sum.any_overflow if block_sum else drain.overflow,
+            drain.underflow | block_sum.any_underflow if block_sum else drain.underflow,
         )
         adding = sequence.blocks & ~sequence.converting if scales else None
         m.d.comb += [
@@ -148,18 +148,18 @@ class MacCore(wiring.Component):
         ]
         if scales:
             self._connect_scales(m, scales, sequence, take, mode)
-            self._connect_running(m, running, aligner, drain, sequence)
+            self._connect_sum(m, block_sum, aligner, drain, sequence)
             m.d.comb += [
-                running.update.eq(take),
-                running.exponent.eq(scales.exponent),
-                aligner.place.eq(Mux(sequence.inject, running.place, place)),
+                block_sum.update.eq(take),
+                block_sum.exponent.eq(scales.exponent),
+                aligner.place.eq(Mux(sequence.inject, block_sum.place, place)),
             ]
             with m.Switch(mode):
                 for name in config.modes:
                     with m.Case(MODES[name].code):
-                        m.d.comb += running.leading.eq(config.leading_exponent(name))
+                        m.d.comb += block_sum.leading.eq(config.leading_exponent(name))
             with m.If(sequence.recall):
-                m.d.comb += running.leading.eq(-RECALL_PLACE)
+                m.d.comb += block_sum.leading.eq(-RECALL_PLACE)
         return m
 
     def _needs(self, mode, decoder):
@@ -179,21 +179,21 @@ class MacCore(wiring.Component):
             sequence.blocks.eq(scales.select.any()),
         ]
 
-    def _connect_running(self, m, running, aligner, drain, sequence):
+    def _connect_sum(self, m, block_sum, aligner, drain, sequence):
         m.d.comb += [
-            aligner.running.eq(running.value),
-            running.clear.eq(sequence.clear),
-            running.recall.eq(sequence.recall),
-            running.inject.eq(sequence.inject),
-            running.term.eq(aligner.term),
-            running.segment.eq(aligner.segment),
-            running.drop.eq(sequence.drop),
-            running.store.eq(sequence.store),
-            running.code.eq(drain.code),
-            running.overflow.eq(drain.overflow),
-            running.underflow.eq(drain.underflow),
-            running.segments_up.eq(sequence.segments_up),
-            running.minus_zero.eq(sequence.converting & drain.is_float),
-            drain.top_exponent.eq(running.top_exponent),
-            drain.lost.eq(running.lost),
+            aligner.running.eq(block_sum.value),
+            block_sum.clear.eq(sequence.clear),
+            block_sum.recall.eq(sequence.recall),
+            block_sum.inject.eq(sequence.inject),
+            block_sum.term.eq(aligner.term),
+            block_sum.segment.eq(aligner.segment),
+            block_sum.drop.eq(sequence.drop),
+            block_sum.store.eq(sequence.store),
+            block_sum.code.eq(drain.code),
+            block_sum.overflow.eq(drain.overflow),
+            block_sum.underflow.eq(drain.underflow),
+            block_sum.segments_up.eq(sequence.segments_up),
+            block_sum.minus_zero.eq(sequence.converting & drain.is_float),
+            drain.top_exponent.eq(block_sum.top_exponent),
+            drain.lost.eq(block_sum.lost),
         ]

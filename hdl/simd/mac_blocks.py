@@ -125,7 +125,7 @@ class BlockScales(wiring.Component):
             m.d.sync += index.eq(Mux(self.end, 0, index + 1))
 
 
-class RunningValue(wiring.Component):
+class BlockSum(wiring.Component):
     """The sum of the blocks so far.
 
     Members

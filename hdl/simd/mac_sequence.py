@@ -42,7 +42,7 @@ class Sequence(wiring.Component):
     With block formats:
 
     blocks, offered, last : the mode at work has blocks; a beat is there; it is the packet's last
-    recall, inject, store : of `RunningValue`
+    recall, inject, store : of `BlockSum`
     converting : between the last `store` and the result
     drop : the accumulator is cleared: with `clear` and `store`
     """
