@@ -155,7 +155,7 @@ def run(
 
 @app.command()
 def demo(
-    design: Annotated[str, typer.Argument(metavar="[DESIGN]", help="A simd.dot or simd.matmul design.")] = "dot_int8x16",
+    design: Annotated[str, typer.Argument(metavar="[DESIGN]", help="Of simd.dot or simd.matmul.")] = "dot_int8x16",
     board: BoardOption = None,
     plain: PlainOption = False,
 ) -> None:

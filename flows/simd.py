@@ -67,7 +67,7 @@ def by_rtl(design: Design, items: Items, out_format: str, overflow: Overflow) ->
     from flows import engines, run
     from flows.road import Route, results_or_error, travel
     from flows.steps import HARNESS_LIBRARY
-    from sim.simd.mac_vectors import job_of
+    from sim.simd.mac_vectors import inputs_of, job_of
 
     longest, most = max((len(codes) for codes in items.a), default=0), items.mode.most_products
     if longest > most:
@@ -84,6 +84,11 @@ def by_rtl(design: Design, items: Items, out_format: str, overflow: Overflow) ->
         missing = ((0, 0), (0, 1 if a.shape[1] == 0 else 0))
         arrays = {name: np.pad(rows, missing).astype(np.uint16) for name, rows in (("a", a), ("b", b))}
         arrays["job"] = np.full(len(a), job, np.uint16)
+        for name in inputs_of(cast("MacConfig", design.config)):
+            if name not in arrays:
+                scales = {"scale_a": scale_a, "scale_b": scale_b}[name]
+                # Code 0 is a number in every scale format.
+                arrays[name] = scales if scales is not None and scales.size else np.zeros((len(a), 1), np.uint8)
         outputs, _ = engines.run_library(design, library, ports, arrays)
         return MacResult(outputs["y"], outputs["status"])
 
@@ -137,7 +142,7 @@ def dot(
     mode = MODES[format_name]
     output = out_format or default_output(mode)
     design = load_design(design_name)
-    # No gateware has block formats yet: their golden model is there for any design.
+    # The golden model has block formats for any design.
     _check_built(design, None if mode.block and engine == "model" else mode, output, chosen=out_format is not None)
     items = load_items(mode, inputs)
     compute, beyond = ENGINES[engine], cast(Overflow, overflow)

@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from hdl.common.block import BlockConfig
-from hdl.common.format_table import ELEMENTS
+from hdl.common.format_table import ELEMENTS, FloatFormat
 from hdl.simd.modes import ACCUMULATOR_BITS, ACCUMULATOR_EXPONENT, MODES, OUTPUT_FORMATS
 
 
@@ -62,7 +62,18 @@ class DotConfig(BlockConfig):
         return Path(__file__).with_name("dot.rdl"), {"LANES": self.lanes, "LATENCY": self.latency_cycles}
 
 
-SINGLE_MODES = ("fp4", "p4_1", "p8_0", "p16_1", "int4", "int8", "e4m3", "e5m2")
+ALL_MODES = tuple(MODES)
+SINGLE_MODES = tuple(name for name, mode in MODES.items() if mode.block is None)
+
+
+def decoder_of(mode: str) -> str:
+    """Which operand decoder a mode needs: modes that differ in what a unit weighs, or in scales alone, share one."""
+    element = MODES[mode].element
+    return "int8" if element.name == "int8_q6" else element.name
+
+
+RUNNING_VALUE_BITS = 33
+"""What a sum of blocks takes of the aligner's sum, with its sign: see `hdl.simd.mac_blocks`."""
 
 
 def _tuple_of_list(value: Any) -> Any:
@@ -74,10 +85,7 @@ class EngineConfig(BlockConfig):
     """What `simd.mac` and `simd.matmul` have in common: dot products in many number formats, exact until they are
     rounded once."""
 
-    modes: Annotated[
-        tuple[Literal["fp4", "p4_1", "p8_0", "p16_1", "int4", "int8", "e4m3", "e5m2"], ...],
-        BeforeValidator(_tuple_of_list),
-    ] = Field(min_length=1)
+    modes: Annotated[tuple[Literal[ALL_MODES], ...], BeforeValidator(_tuple_of_list)] = Field(min_length=1)  # type: ignore[valid-type]
     """Operand formats that a job can choose from; what another one would need is not built."""
 
     outputs: Annotated[tuple[Literal[OUTPUT_FORMATS], ...], BeforeValidator(_tuple_of_list)] = Field(  # type: ignore[valid-type]
@@ -96,6 +104,22 @@ class EngineConfig(BlockConfig):
         return self
 
     @property
+    def block_modes(self) -> tuple[str, ...]:
+        """Those of `modes` whose elements come in blocks with scales."""
+        return tuple(mode for mode in self.modes if MODES[mode].block)
+
+    @property
+    def decoders(self) -> tuple[str, ...]:
+        """What operand decoders are built, each once."""
+        return tuple(dict.fromkeys(decoder_of(mode) for mode in self.modes))
+
+    @property
+    def encodings(self) -> tuple[str, ...]:
+        """What sums are rounded into: the outputs, and fp32, in which blocks are added up."""
+        inner = ("fp32",) if self.block_modes and "fp32" not in self.outputs else ()
+        return (*self.outputs, *inner)
+
+    @property
     def mode_bits(self) -> int:
         """Bits of a job's mode that tell the built ones apart."""
         return max(1, max(MODES[mode].code for mode in self.modes).bit_length())
@@ -103,25 +127,26 @@ class EngineConfig(BlockConfig):
     @property
     def output_bits(self) -> int:
         """Bits of a job's output format that tell the built ones apart."""
-        return max(1, max(OUTPUT_FORMATS.index(name) for name in self.outputs).bit_length())
+        return max(1, max(OUTPUT_FORMATS.index(name) for name in self.encodings).bit_length())
 
     @property
     def significand_bits(self) -> int:
         """Operand width of each of the four multiplier blocks."""
-        return 8 if "int8" in self.modes else 7
+        return 8 if "int8" in self.decoders else 7
 
     @property
     def lane_shift_bits(self) -> int:
         """Bits of a byte lane's shift."""
-        return 6 if "e5m2" in self.modes else 5
+        return 6 if "e5m2" in self.decoders else 5
 
     @property
     def lane_bits(self) -> int:
         """A byte lane's product in its place, with its sign.
 
-        P(8,0): 2**24; P(4,1): 2**16; INT8: 2**14; E4M3: 15 * 15 * 2**30; E5M2: 7 * 7 * 2**60.
+        P(8,0): 2**24; P(4,1): 2**16; INT8: 2**14; E2M3: 15 * 15 * 2**6; E3M2: 7 * 7 * 2**14; E4M3: 15 * 15 * 2**30;
+        E5M2: 7 * 7 * 2**60.
         """
-        return max({"e5m2": 67, "e4m3": 39}.get(mode, 26) for mode in self.modes)
+        return max({"e5m2": 67, "e4m3": 39}.get(decoder, 26) for decoder in self.decoders)
 
     @property
     def sum_bits(self) -> int:
@@ -134,17 +159,32 @@ class EngineConfig(BlockConfig):
         offsets = [self.place(mode) % self.segment_bits for mode in self.modes if mode != "p16_1"]
         if "p16_1" in self.modes:
             offsets.append(self.segment_bits - 1)
-        return self.sum_bits + max(offsets)
+        value_bits = RUNNING_VALUE_BITS + self.segment_bits - 1 if self.block_modes else 0
+        return max(self.sum_bits + max(offsets), value_bits)
 
     @staticmethod
     def place(mode: str) -> int:
-        """Place of a product's last bit in the accumulator."""
+        """Place of a product's last bit in the accumulator. Of blocks, whose exponents their scales add to, it is
+        where `hdl.simd.mac_blocks` needs it: no product but zero is below 2**32 accumulator units."""
+        if MODES[mode].block:
+            return 30 if decoder_of(mode) == "e5m2" else 32
         return MODES[mode].product_exponent - ACCUMULATOR_EXPONENT
+
+    @staticmethod
+    def leading_exponent(mode: str) -> int:
+        """Weight of the accumulator's topmost bit under the sign, as a power of two; to that of a block mode the
+        exponent fields of both scales are added."""
+        found = MODES[mode]
+        bias = 0
+        if found.block:
+            scale = found.block.scale
+            bias = scale.bias + (scale.mantissa_bits if isinstance(scale, FloatFormat) else 0)
+        return ACCUMULATOR_BITS - 2 + found.product_exponent - EngineConfig.place(mode) - 2 * bias
 
     @property
     def result_bits(self) -> int:
-        """The widest output format."""
-        return max(ELEMENTS[name].bits for name in self.outputs)
+        """The widest format that sums are rounded into."""
+        return max(ELEMENTS[name].bits for name in self.encodings)
 
     pipeline_cycles: ClassVar[int] = 5
     """From operands to accumulator: decoder of P(16,1), multiplier, aligner in two steps, accumulator."""
@@ -170,13 +210,35 @@ class MacConfig(EngineConfig):
     """The bare core: operands and job in one stream, no registers, no buffers."""
 
     @property
-    def latency_cycles(self) -> int:
-        """From the cycle that takes a dot product's last beat to the first that offers its result: the pipeline, the
-        carries' way through all segments, the segments' way up, the normaliser in two steps, the output's shift; and of
-        a whole block the buffers at both ends."""
+    def rounding_cycles(self) -> int:
+        """From the cycle that takes the last beat to the first with a rounded sum: the pipeline, the carries' way
+        through all segments, the segments' way up, the normaliser in two steps, the output's shift."""
         segments = ACCUMULATOR_BITS // self.segment_bits
-        core = self.pipeline_cycles + 2 * (segments - 1) + 2 + 1
+        return self.pipeline_cycles + 2 * (segments - 1) + 2 + 1
+
+    @property
+    def block_cycles(self) -> int:
+        """From the cycle that takes a block's last beat to the first that works on one of the next block."""
+        return self.rounding_cycles + 1
+
+    @staticmethod
+    def beat_cycles(mode: str) -> int:
+        """Cycles that work on a beat; the last of them takes it. Of scales that have significands, every pair of their
+        bits has its own."""
+        block = MODES[mode].block
+        return (block.scale.mantissa_bits + 1) ** 2 if block and isinstance(block.scale, FloatFormat) else 1
+
+    def latency_in(self, mode: str) -> int:
+        """From the cycle that takes a dot product's last beat to the first that offers its result. Behind the last
+        block the sum goes through the accumulator once more, in two cycles less than a beat takes. A whole block has a
+        buffer at either end; one with block formats needs a cycle more for a dot product of a single beat."""
+        core = self.rounding_cycles + (self.block_cycles - 2 if MODES[mode].block else 0)
         return core if self.core_only else 1 + core + 1
+
+    @property
+    def latency_cycles(self) -> int:
+        """`latency_in` the first of the modes."""
+        return self.latency_in(self.modes[0])
 
     @property
     def register_source(self) -> tuple[Path, dict[str, int]] | None:
@@ -189,6 +251,9 @@ class MacConfig(EngineConfig):
 
 class MatmulConfig(EngineConfig):
     """`simd.matmul`: a matrix product from memory to memory, on an array of `simd.mac`'s engines."""
+
+    modes: Annotated[tuple[Literal[SINGLE_MODES], ...], BeforeValidator(_tuple_of_list)] = Field(min_length=1)  # type: ignore[valid-type]
+    """Operand formats that a job can choose from; what another one would need is not built."""
 
     rows: int = Field(ge=1, le=16)
     """Engines above one another: rows of A that are worked on at once."""

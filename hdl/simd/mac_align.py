@@ -7,8 +7,8 @@ from amaranth.hdl import Cat, Const, Module, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from hdl.common.arithmetic import Columns, shift_left
-from hdl.simd.config import EngineConfig
+from hdl.common.arithmetic import Columns, shift_left, wire
+from hdl.simd.config import RUNNING_VALUE_BITS, EngineConfig
 from hdl.simd.mac_lanes import LANES, odd_magnitude_bits
 from hdl.simd.modes import MODES
 
@@ -32,7 +32,8 @@ class Aligner(wiring.Component):
     -------
     product_<k>, shift_<k>, odd_..., wide_place : of `Lanes`
     place : of the mode at work: the last place of its sums, counted as `wide_place`; 0 in P(16,1). Constant while a dot
-        product is in flight.
+        product is in flight; with `running` the last place of that.
+    running : with block formats only: a number that is added to the sum in its second stage, while that is 0
     term : signed; times 2**(16 * segment) it is the sum, counted from `SEGMENTS_BELOW` below the accumulator
     segment : one bit for each, one of them set
     """
@@ -45,6 +46,8 @@ class Aligner(wiring.Component):
             "term": Out(signed(config.term_bits)),
             "segment": Out(8),
         }
+        if config.block_modes:
+            members["running"] = In(signed(RUNNING_VALUE_BITS))
         for k in range(LANES):
             members[f"product_{k}"] = In(signed(2 * config.significand_bits + 1))
             members[f"shift_{k}"] = In(config.lane_shift_bits)
@@ -86,6 +89,9 @@ class Aligner(wiring.Component):
         total = Signal(signed(width))
         high = held_sum[EARLY_BITS:] + held_carries + held_carry
         m.d.comb += total.eq(Cat(held_sum[:EARLY_BITS], high[: width - EARLY_BITS]))
+
+        if config.block_modes:
+            total = wire(m, total | self.running, "total_or_running")
 
         place = Signal(7)
         fine_bits = (config.segment_bits - 1).bit_length()

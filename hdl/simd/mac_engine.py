@@ -15,6 +15,7 @@ from hdl.common.csr_wiring import count_events, interrupt
 from hdl.common.stream import RegisterSlice
 from hdl.simd.config import MacConfig
 from hdl.simd.mac import RESULT_BITS, MacCore
+from hdl.simd.mac_blocks import SCALE_BITS
 from hdl.simd.modes import JOB_BITS, JOB_MODE, JOB_OUTPUT, MODES, OPERAND_BITS, OUTPUT_FORMATS, STATUS, STATUS_BAD_JOB
 from hdl.simd.operand_pair import OperandPair
 
@@ -40,6 +41,7 @@ class Mac(wiring.Component):
     -------
     job : In(stream.Signature(16)): see `hdl.simd.modes`
     a, b : In(packet_stream(32))
+    scale : In(stream.Signature(16)), with block formats: Cat(scale_a, scale_b), a beat for each block
     y : Out(stream.Signature(40)): Cat(code, 32 bits; status, 8 bits)
     csr : In(AXI4LiteSignature(config.registers.address_bits))
         Registers of `mac.rdl`. A status bit is set no later than the result that it speaks of is offered.
@@ -49,11 +51,13 @@ class Mac(wiring.Component):
 
     def __init__(self, config: MacConfig):
         self._config = config
+        scale = {"scale": In(stream.Signature(2 * SCALE_BITS))} if config.block_modes else {}
         super().__init__(
             {
                 "job": In(stream.Signature(JOB_BITS)),
                 "a": In(packet_stream(OPERAND_BITS)),
                 "b": In(packet_stream(OPERAND_BITS)),
+                **scale,
                 "y": Out(stream.Signature(RESULT_BITS)),
                 "csr": In(AXI4LiteSignature(config.registers.address_bits)),
                 "irq": Out(1),
@@ -72,14 +76,14 @@ class Mac(wiring.Component):
         # The job waits in its register until the last beat has left; it is known to be good before the first does.
         job, waits = Signal(JOB_BITS, reset_less=True), Signal()
         bad = Signal()
+        operands = Cat(pair.a_data, pair.b_data) & (~pair.padding).replicate(2 * OPERAND_BITS)
+        scales, complete = self._scales(m, job, pair) if self._config.block_modes else (Cat(), waits)
         m.d.comb += [
             self.job.ready.eq(~waits),
-            pair.advance.eq(waits & core.op.ready),
-            core.op.valid.eq(pair.take),
+            pair.advance.eq(waits & complete & core.op.ready),
+            core.op.valid.eq(waits & complete & pair.offer),
             core.op.payload.last.eq(pair.last),
-            core.op.payload.data.eq(
-                Cat(Cat(pair.a_data, pair.b_data) & (~pair.padding).replicate(2 * OPERAND_BITS), job)
-            ),
+            core.op.payload.data.eq(Cat(operands, job, scales)),
         ]
         with m.If(self.job.valid & self.job.ready):
             m.d.sync += [job.eq(self.job.payload), waits.eq(1), bad.eq(~self._is_built(self.job.payload))]
@@ -106,6 +110,23 @@ class Mac(wiring.Component):
         m.d.comb += busy.eq(pair.open | inside | self.y.valid)
         self._control(m, pair, busy, taken, out.i.payload[code_bits:], refused)
         return m
+
+    def _scales(self, m, job, pair):
+        """The scales of the block at work, and whether they are there or none are needed."""
+        m.submodules.scale_slice = scale = RegisterSlice(2 * SCALE_BITS)
+        connect(m, flipped(self.scale), scale.i)
+        lengths = {name: MODES[name].beats_per_block for name in self._config.block_modes}
+        position, last = (Signal(range(max(lengths.values())), name=name) for name in ("position", "last_beat"))
+        in_blocks = Signal()
+        with m.Switch(job[JOB_MODE]):
+            for name, beats in lengths.items():
+                with m.Case(MODES[name].code):
+                    m.d.comb += [in_blocks.eq(1), last.eq(beats - 1)]
+        ends = Signal()
+        m.d.comb += [ends.eq(pair.last | (position == last)), scale.o.ready.eq(in_blocks & pair.take & ends)]
+        with m.If(pair.take):
+            m.d.sync += position.eq(Mux(ends, 0, position + 1))
+        return scale.o.payload, scale.o.valid | ~in_blocks
 
     def _is_built(self, job):
         modes = [job[JOB_MODE] == MODES[name].code for name in self._config.modes]

@@ -38,7 +38,7 @@ WIDE_BIAS = 64
 
 def odd_magnitude_bits(config: EngineConfig) -> int:
     """Product of two odd nibbles' significands without sign: of 0, 1 and 3, or of 0..8 in INT4."""
-    return 7 if "int4" in config.modes else 4
+    return 7 if "int4" in config.decoders else 4
 
 
 class Lanes(wiring.Component):
@@ -49,7 +49,7 @@ class Lanes(wiring.Component):
     Members
     -------
     a, b : operand beats
-    select : one bit for each of `config.modes`, none where there is no beat
+    select : one bit for each of `config.decoders`, none where there is no beat
     product_<k>, shift_<k> : block k's product, and how far it must be shifted left
     odd_sign_<k>, odd_magnitude_<k>, odd_shift_<k> : of odd nibble k
     wide_valid, wide_place : a product of P(16,1) is here, and its scale
@@ -62,7 +62,7 @@ class Lanes(wiring.Component):
         members = {
             "a": In(OPERAND_BITS),
             "b": In(OPERAND_BITS),
-            "select": In(len(config.modes)),
+            "select": In(len(config.decoders)),
             "wide_place": Out(7),
             "special": Out(3),
         }
@@ -77,7 +77,7 @@ class Lanes(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         config = self._config
-        self._selected = {mode: self.select[index] for index, mode in enumerate(config.modes)}
+        self._selected = {mode: self.select[index] for index, mode in enumerate(config.decoders)}
         self._nan, self._plus, self._minus = [], [], []
         wide = self._wide(m)
         for k in range(LANES):
@@ -126,7 +126,7 @@ class Lanes(wiring.Component):
 
     def _nibble(self, m, name, operand, index):
         """Nibble `index`: its significand, two's complement; the same as sign and magnitude; its shift."""
-        modes = self._config.modes
+        modes = self._config.decoders
         code = Signal(4, name=f"nibble_{name}{index}")
         selected = self._any("fp4", "p4_1", "int4")
         m.d.comb += code.eq(operand.word_select(index, 4) & selected.replicate(4))
@@ -160,16 +160,16 @@ class Lanes(wiring.Component):
         def gated(mode, bits=8):
             return operand.word_select(k, 8) & self._selected[mode].replicate(bits)
 
-        if "p8_0" in config.modes:
+        if "p8_0" in config.decoders:
             m.submodules[f"p8_0_{name}{k}"] = decoder = PositByteDecoder()
             m.d.comb += decoder.code.eq(gated("p8_0"))
             significands.append(decoder.significand)
             shifts.append(decoder.shift)
             self._nan.append(decoder.nar)
-        if "int8" in config.modes:
+        if "int8" in config.decoders:
             significands.append(gated("int8"))
-        for mode in ("e4m3", "e5m2"):
-            if mode in config.modes:
+        for mode in ("e2m3", "e3m2", "e4m3", "e5m2"):
+            if mode in config.decoders:
                 m.submodules[f"{mode}_{name}{k}"] = decoder = FloatDecoder(ELEMENTS[mode])
                 m.d.comb += decoder.code.eq(gated(mode))
                 significands.append(decoder.significand)
@@ -190,7 +190,7 @@ class Lanes(wiring.Component):
         config = self._config
         (a_significand, a_shift, a_infinite), (b_significand, b_shift, b_infinite) = a, b
         shift = (a_shift + b_shift)[: config.lane_shift_bits]
-        if "e5m2" in config.modes:
+        if "e5m2" in config.decoders:
             infinite = a_infinite | b_infinite
             zero = ~a_significand.any() | ~b_significand.any()
             negative = a_significand[-1] ^ b_significand[-1]
@@ -221,7 +221,7 @@ class Lanes(wiring.Component):
     def _odd(self, m, k):
         a, b = (self._nibble(m, name, operand, 2 * k + 1) for name, operand in (("a", self.a), ("b", self.b)))
         (_, a_sign, a_magnitude, a_shift), (_, b_sign, b_magnitude, b_shift) = a, b
-        if "int4" in self._config.modes:
+        if "int4" in self._config.decoders:
             magnitude = multiply(m, a_magnitude, b_magnitude, f"odd_{k}", a_signed=0, b_signed=0)
         else:  # of 0, 1 and 3
             some = a_magnitude[0] & b_magnitude[0]

@@ -27,7 +27,7 @@ from hdl.simd.modes import OUTPUT_FORMATS
 def fraction_bits(config: EngineConfig) -> int:
     """Bits behind the leading digit that rounding into the widest output needs, its first lost bit included."""
     needed = [config.result_bits - 3]
-    for name in config.outputs:
+    for name in config.encodings:
         match ELEMENTS[name]:
             case PositFormat(bits, exponent_bits):
                 needed.append(bits - 2 - exponent_bits)
@@ -104,7 +104,7 @@ class ResultEncoder:
     def __init__(self, m: Module, config: EngineConfig, output: Value, exponent_bits: int):
         self._module, self._bits, self._exponent_bits = m, config.result_bits, exponent_bits
         self._formats = [
-            (wire(m, output == OUTPUT_FORMATS.index(name), f"is_{name}"), ELEMENTS[name]) for name in config.outputs
+            (wire(m, output == OUTPUT_FORMATS.index(name), f"is_{name}"), ELEMENTS[name]) for name in config.encodings
         ]
 
     def _of(self, kind) -> list:
@@ -112,6 +112,11 @@ class ResultEncoder:
 
     def _is(self, kind) -> Value:
         return reduce(or_, (selected for selected, _ in self._of(kind)), Const(0, 1))
+
+    @property
+    def is_float(self) -> Value:
+        """Whether the output is a float."""
+        return self._is(FloatFormat)
 
     def shifted(self, significand: Value, sticky: Value, exponent: Value) -> Body:
         """Brings a normalised value to where the output format's last bit is.

@@ -23,7 +23,8 @@ class OperandPair(wiring.Component):
     Members
     -------
     advance : the stage behind takes what it is offered.
-    take : a pair of beats leaves.
+    offer : a pair of beats is there.
+    take : it leaves.
     a_data, b_data : the beats.
     last : the pair ends its vector.
     padding : one of the two had ended before; the pair counts as zero whatever the buffers hold.
@@ -37,6 +38,7 @@ class OperandPair(wiring.Component):
                 "a": In(packet_stream(operand_bits)),
                 "b": In(packet_stream(operand_bits)),
                 "advance": In(1),
+                "offer": Out(1),
                 "take": Out(1),
                 "a_data": Out(operand_bits),
                 "b_data": Out(operand_bits),
@@ -62,7 +64,8 @@ class OperandPair(wiring.Component):
 
         a_ends, b_ends = a_ended | a.last, b_ended | b.last
         m.d.comb += [
-            self.take.eq(self.advance & (a_full | a_ended) & (b_full | b_ended)),
+            self.offer.eq((a_full | a_ended) & (b_full | b_ended)),
+            self.take.eq(self.advance & self.offer),
             self.last.eq(a_ends & b_ends),
             self.padding.eq(a_ended | b_ended),
         ]

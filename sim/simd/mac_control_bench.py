@@ -79,7 +79,7 @@ def cut(dots: Dots, role: str) -> tuple[dict[str, Beats], Dots]:
 
 def mode_of(job: int) -> str:
     """The name of a job's mode."""
-    return next(name for name in CONFIG.modes if MODES[name].code == job & 0xF)
+    return next(name for name, mode in MODES.items() if mode.code == job & 0xF)
 
 
 if not CONFIG.core_only:

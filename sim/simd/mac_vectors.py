@@ -1,6 +1,7 @@
 """`simd.mac` as arrays in and arrays out, for every engine: rows of `a` and `b` are dot products, `job` says of what.
 
-The same arrays go into the bare core, whose one stream has operands and job side by side, and into the whole block.
+The same arrays go into the bare core, whose one stream has operands, job and scales side by side, and into the whole
+block.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from sim.common.formats import Overflow
 from sim.common.stimulus import last_flags
 from sim.common.vectors import Arrays, ArraySpec, check_arrays
 from sim.simd import mac_model
-from sim.simd.mac_stimulus import operands
+from sim.simd.mac_stimulus import block_operands, operands
 
 INPUTS = {
     "job": ArraySpec(
@@ -26,6 +27,8 @@ INPUTS = {
     ),
     "a": ArraySpec("uint16", "(n, length)", "first operand, codes of the row's mode"),
     "b": ArraySpec("uint16", "(n, length)", "second operand, codes of the row's mode"),
+    "scale_a": ArraySpec("uint8", "(n, blocks)", "in designs with block formats: scales of the blocks of `a`"),
+    "scale_b": ArraySpec("uint8", "(n, blocks)", "in designs with block formats: scales of the blocks of `b`"),
 }
 OUTPUTS = {
     "y": ArraySpec("uint32", "(n,)", "dot products of the rows, codes of the row's output format"),
@@ -37,6 +40,7 @@ RESULT_BYTES = 5
 
 _OPERAND_BYTES = OPERAND_BITS // 8
 _JOB_END = JOB_INFINITY + 1
+_SCALES = ("scale_a", "scale_b")
 _BY_CODE = {mode.code: mode for mode in MODES.values()}
 
 
@@ -53,15 +57,21 @@ def job_fields(job: int) -> tuple[Mode, str, Overflow]:
     return _BY_CODE[mode], OUTPUT_FORMATS[output], "inf" if job >> JOB_INFINITY & 1 else "saturate"
 
 
+def inputs_of(config: MacConfig) -> dict[str, ArraySpec]:
+    """`INPUTS` of a design: scales only where it has block formats. Of single formats nobody looks at them, nor at
+    those behind a row's last block."""
+    return {name: spec for name, spec in INPUTS.items() if config.block_modes or name not in _SCALES}
+
+
 def check(config: MacConfig, arrays: Mapping[str, Any]) -> None:
-    """Refuse arrays that are not `INPUTS`, jobs that `config` has not built, and codes that their mode has not.
+    """Refuse arrays that are not `inputs_of` the config, jobs that it has not built, and codes that their mode has not.
 
     Raises
     ------
     ValueError
         With one line that names array, row, expected and received.
     """
-    check_arrays(INPUTS, arrays)
+    check_arrays(inputs_of(config), arrays)
     job = cast(npt.NDArray[np.uint16], arrays["job"])
     if (job >> _JOB_END).any():
         row = int(np.flatnonzero(job >> _JOB_END)[0])
@@ -81,6 +91,9 @@ def check(config: MacConfig, arrays: Mapping[str, Any]) -> None:
         length = arrays["a"].shape[1]
         if length > mode.most_products:
             raise ValueError(f"a must have at most {mode.most_products} codes a row in {mode.name}, not {length}")
+        if mode.block and arrays["scale_a"].shape[1] < -(-length // mode.block.block_length):
+            count, got = -(-length // mode.block.block_length), arrays["scale_a"].shape[1]
+            raise ValueError(f"scale_a must have at least {count} codes a row in {mode.name}, not {got}")
         most = (1 << mode.element.bits) - 1
         for name in ("a", "b"):
             codes = arrays[name][rows]
@@ -94,14 +107,35 @@ def check(config: MacConfig, arrays: Mapping[str, Any]) -> None:
 def model(config: MacConfig, arrays: Mapping[str, Any]) -> Arrays:
     """`OUTPUTS` by the golden model. Raises as `check`."""
     check(config, arrays)
+    return model_ragged(config, arrays, np.full(len(arrays["job"]), arrays["a"].shape[1]))
+
+
+def model_ragged(config: MacConfig, arrays: Mapping[str, Any], lengths: npt.NDArray[np.int64]) -> Arrays:
+    """As `model`, of arrays that passed `check`, with rows that end after `lengths` (at least 1) elements. What lies
+    behind their ends must be zeros."""
     job = arrays["job"]
     y, status = np.zeros(len(job), np.uint32), np.zeros(len(job), np.uint8)
-    for one in np.unique(job):
-        rows = np.flatnonzero(job == one)
-        mode, output, overflow = job_fields(int(one))
-        result = mac_model.dot(mode.name, arrays["a"][rows], arrays["b"][rows], out_format=output, overflow=overflow)
+    blocks = np.zeros(len(job), np.int64)
+    for mode, rows in _rows_by_mode(job):
+        if mode.block:
+            blocks[rows] = -(-lengths[rows] // mode.block.block_length)
+    for one, count in np.unique(np.stack([job, blocks]), axis=1).T.tolist():
+        rows = np.flatnonzero((job == one) & (blocks == count))
+        mode, output, overflow = job_fields(one)
+        # A block more would be another addition, even one of zeros: minus zero does not outlive it.
+        length = count * mode.block.block_length if mode.block else None
+        scales = {name: arrays[name][rows, :count] for name in _SCALES} if mode.block else {}
+        a, b = (_fitted(arrays[name][rows], length) for name in ("a", "b"))
+        result = mac_model.dot(mode.name, a, b, **scales, out_format=output, overflow=overflow)
         y[rows], status[rows] = result.codes, result.status
     return {"y": y, "status": status}
+
+
+def _fitted(codes: npt.NDArray[np.uint16], length: int | None) -> npt.NDArray[np.uint16]:
+    """Rows cut or filled with zeros to a length, if there is one."""
+    if length is None:
+        return codes
+    return np.pad(codes[:, :length], ((0, 0), (0, max(0, length - codes.shape[1]))))
 
 
 def pack(config: MacConfig, arrays: Mapping[str, Any]) -> dict[str, Beats]:
@@ -116,12 +150,13 @@ def pack(config: MacConfig, arrays: Mapping[str, Any]) -> dict[str, Beats]:
 def pack_ragged(config: MacConfig, arrays: Mapping[str, Any], lengths: npt.NDArray[np.int64]) -> dict[str, Beats]:
     """As `pack`, of arrays that passed `check`, with rows that end after `lengths` (at least 1) elements.
 
-    For the golden model to say the same of such rows, what lies behind their ends must be zeros.
+    For `model_ragged` to say the same of such rows, what lies behind their ends must be zeros.
     """
     job = arrays["job"]
     beats = beats_of_rows(job, lengths)
     ends = np.cumsum(beats)
     traffic = {name: np.zeros((ends[-1], _OPERAND_BYTES), np.uint8) for name in ("a", "b")}
+    scales = {name: np.zeros((ends[-1], 1), np.uint8) for name in _SCALES if config.block_modes}
     for mode, rows in _rows_by_mode(job):
         longest = int(beats[rows].max())
         # Beats of these rows, (rows, longest), and where those that a row has go in the stream.
@@ -129,12 +164,24 @@ def pack_ragged(config: MacConfig, arrays: Mapping[str, Any], lengths: npt.NDArr
         places = (ends - beats)[rows][:, None] + np.arange(longest)
         for name, stream in traffic.items():
             stream[places[there]] = _slots(mode, arrays[name][rows], longest)[there]
+        block = np.arange(longest) // (mode.beats_per_block or longest)
+        for name, stream in scales.items():
+            stream[places[there], 0] = arrays[name][rows][:, block][there]
     last = last_flags(beats.tolist())
     jobs = np.ascontiguousarray(job, "<u2").view(np.uint8).reshape(-1, 2)
     if config.core_only:
-        data = np.concatenate([traffic["a"], traffic["b"], np.repeat(jobs, beats, axis=0)], axis=1)
+        parts = [traffic["a"], traffic["b"], np.repeat(jobs, beats, axis=0), *scales.values()]
+        data = np.concatenate(parts, axis=1)
         return {"op": Beats(data, last)}
-    return {"job": Beats(jobs)} | {name: Beats(data, last) for name, data in traffic.items()}
+    found = {"job": Beats(jobs)} | {name: Beats(data, last) for name, data in traffic.items()}
+    if scales:
+        # A beat of scales with the first beat of each block.
+        per_block = np.array([_BY_CODE[code].beats_per_block for code in (job & 15).tolist()])
+        place = np.arange(ends[-1]) - np.repeat(ends - beats, beats)
+        first = place % np.repeat(np.maximum(per_block, 1), beats) == 0
+        chosen = first & np.repeat(per_block > 0, beats)
+        found["scale"] = Beats(np.concatenate(list(scales.values()), axis=1)[chosen])
+    return found
 
 
 def beats_of_rows(job: npt.NDArray[np.uint16], lengths: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
@@ -166,10 +213,11 @@ def operations(config: MacConfig, arrays: Mapping[str, Any]) -> int:
 
 
 def random_arrays(config: MacConfig, seed: int, items: int) -> Arrays:
-    """`INPUTS` with n = `items` for the seed: all modes and outputs of `config`, and both answers to an overflow.
+    """`inputs_of` the config with n = `items` for the seed: all its modes and outputs, and both answers to an overflow.
 
-    The length is drawn from 1 to four beats' worth of the densest mode. Each row is of one kind of
-    `sim.simd.mac_stimulus`, extreme values among them; most have no code that is no number.
+    The length is drawn from 1 to four beats' worth of the densest mode; with block formats, every other time, from 1 to
+    five blocks. Each row is of one kind of `sim.simd.mac_stimulus`, extreme values among them; most have no code that
+    is no number. A single item is in the first of the modes.
 
     Raises
     ------
@@ -179,23 +227,40 @@ def random_arrays(config: MacConfig, seed: int, items: int) -> Arrays:
     if items < 1:
         raise ValueError(f"items must be at least 1, not {items}")
     rng = np.random.default_rng(seed)
-    densest = max(MODES[mode].elements_per_beat for mode in config.modes)
-    length = int(rng.integers(1, 4 * densest, endpoint=True))
+    longest = 4 * max(MODES[mode].elements_per_beat for mode in config.modes)
+    if config.block_modes and rng.random() < 0.5:
+        longest = 5 * max(_block_length(mode) for mode in config.block_modes)
+    length = int(rng.integers(1, longest, endpoint=True))
+    if items == 1 and config.block_modes and not config.core_only:
+        length += MODES[config.modes[0]].elements_per_beat  # two beats: the latency of one is not that of all others
     policies: tuple[Overflow, ...] = ("saturate", "inf")
-    jobs = [
-        job_of(mode, output, overflow) for mode in config.modes for output in config.outputs for overflow in policies
-    ]
+    modes = config.modes if items > 1 else config.modes[:1]
+    jobs = [job_of(mode, output, overflow) for mode in modes for output in config.outputs for overflow in policies]
     job = np.resize(rng.permutation(np.array(jobs, np.uint16)), items)
     rng.shuffle(job)
-    return {"job": job} | random_operands(rng, job, length)
+    return {"job": job} | random_operands(config, rng, job, length)
 
 
-def random_operands(rng: np.random.Generator, job: npt.NDArray[np.uint16], length: int) -> Arrays:
-    """Arrays `a` and `b`, (n, length), for these jobs, as `random_arrays` has them."""
-    arrays = {name: np.zeros((len(job), length), np.uint16) for name in ("a", "b")}
+def random_operands(config: MacConfig, rng: np.random.Generator, job: npt.NDArray[np.uint16], length: int) -> Arrays:
+    """All of `inputs_of` the config but the jobs, for these jobs and this length, as `random_arrays` has them."""
+    arrays: Arrays = {name: np.zeros((len(job), length), np.uint16) for name in ("a", "b")}
+    if config.block_modes:
+        count = -(-length // min(_block_length(mode) for mode in config.block_modes))
+        arrays |= {name: rng.integers(256, size=(len(job), count), dtype=np.uint8) for name in _SCALES}
     for mode, rows in _rows_by_mode(job):
-        arrays["a"][rows], arrays["b"][rows] = operands(rng, mode.element, (len(rows), length))
+        shape = (len(rows), length)
+        if mode.block is None:
+            arrays["a"][rows], arrays["b"][rows] = operands(rng, mode.element, shape)
+        else:
+            a, b, scale_a, scale_b = block_operands(rng, mode.block, shape)
+            arrays["a"][rows], arrays["b"][rows] = a, b
+            arrays["scale_a"][rows, : scale_a.shape[1]], arrays["scale_b"][rows, : scale_b.shape[1]] = scale_a, scale_b
     return arrays
+
+
+def _block_length(mode: str) -> int:
+    block = MODES[mode].block
+    return block.block_length if block else 0
 
 
 def _rows_by_mode(job: npt.NDArray[np.uint16]) -> list[tuple[Mode, npt.NDArray[np.intp]]]:

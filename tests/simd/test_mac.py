@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from flows.load import load_design
-from hdl.simd.config import MacConfig
+from hdl.simd.config import SINGLE_MODES, MacConfig
 from hdl.simd.mac_engine import build
 from hdl.simd.modes import MODES, default_output
 from sim.common.harness import Harness, HarnessError
@@ -20,14 +20,17 @@ DEEP = pytest.mark.deep
 QUAD, FULL = "mac_quad_core", "mac_full_core"
 DESIGNS = [QUAD, FULL]
 STALLS = [(0.0, 0.0), (0.4, 0.4), (0.7, 0.1), (0.1, 0.7)]
-QUICK_DOTS, DEEP_DOTS = 10_000, 100_000  # of a mode, over all stalls
+QUICK_DOTS, DEEP_DOTS = {QUAD: 10_000, FULL: 3_000}, 100_000  # of a mode, over all stalls
 SMALL = {"modes": ["fp4", "p8_0"], "outputs": ["p8_0", "e5m2"], "core_only": True}
-WHOLE = {"modes": ["fp4", "e5m2"], "outputs": ["p8_0", "fp32"]}
-CONFIGS = {name: load_design(name).config.model_dump(mode="json") for name in DESIGNS} | {"small": SMALL}
-CONFIGS["whole"] = WHOLE
+WHOLE = {"modes": ["fp4", "e5m2", "mxfp4", "nvfp4"], "outputs": ["p8_0", "fp32"]}
+BLOCKS = {"modes": ["mxfp4", "nvfp4", "mxfp8_e5m2", "p8_0"], "outputs": ["e5m2", "p16_1"], "core_only": True}
+CONFIGS = {name: load_design(name).config.model_dump(mode="json") for name in DESIGNS}
+CONFIGS |= {"small": SMALL, "blocks": BLOCKS, "whole": WHOLE}
 
-MODES_OF = [(name, mode) for name in DESIGNS for mode in CONFIGS[name]["modes"] if mode != "p16_1"]
-"""Designs with the modes of which all pairs of operands can be tried."""
+MODES_OF = [
+    (name, mode) for name in DESIGNS for mode in SINGLE_MODES if mode in CONFIGS[name]["modes"] and mode != "p16_1"
+]
+"""Designs with the single formats of which all pairs of operands can be tried."""
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +57,9 @@ def compare(built, arrays, **options):
     return result
 
 
-@pytest.mark.parametrize("built", ["small", *(pytest.param(name, marks=DEEP) for name in DESIGNS)], indirect=True)
+@pytest.mark.parametrize(
+    "built", ["small", "blocks", *(pytest.param(name, marks=DEEP) for name in DESIGNS)], indirect=True
+)
 def test_mac_bench_passes(built, tmp_path):
     assert len(built.bench_tests("sim.simd.mac_bench", tmp_path)) == 9 + 3 * len(built.config.modes)
 
@@ -62,12 +67,15 @@ def test_mac_bench_passes(built, tmp_path):
 @pytest.mark.parametrize("built", ["whole"], indirect=True)
 def test_mac_whole_bench_passes(built, tmp_path):
     modules = "sim.simd.mac_bench,sim.simd.mac_control_bench"
-    assert len(built.bench_tests(modules, tmp_path)) == 8 + 3 * len(built.config.modes) + 7
+    assert len(built.bench_tests(modules, tmp_path)) == 8 + len(built.config.modes) + 2 * 2 + 7
 
 
-@pytest.mark.parametrize("dots", [QUICK_DOTS, pytest.param(DEEP_DOTS, marks=DEEP)])
 @pytest.mark.parametrize(("stall_in", "stall_out"), STALLS)
-@pytest.mark.parametrize("built", DESIGNS, indirect=True)
+@pytest.mark.parametrize(
+    ("built", "dots"),
+    [*QUICK_DOTS.items(), *(pytest.param(name, DEEP_DOTS, marks=DEEP) for name in DESIGNS)],
+    indirect=["built"],
+)
 def test_mac_matches_the_model_on_random_dot_products(built, stall_in, stall_out, dots):
     seeds = 10  # each has its own length
     items = dots * len(built.config.modes) // len(STALLS) // seeds
@@ -83,27 +91,32 @@ def all_pairs(mode, step=1):
     return (pairs % count).astype(np.uint16)[:, None], (pairs // count).astype(np.uint16)[:, None]
 
 
-def arrays_of(mode, a, b):
+def arrays_of(config, mode, a, b):
     """Arrays at the mode's default output, as far as the designs here have it."""
-    output = default_output(MODES[mode])
-    return {"job": np.full(len(a), job_of(mode, output), np.uint16), "a": a, "b": b}
+    jobs = np.full(len(a), job_of(mode, default_output(MODES[mode])), np.uint16)
+    scales = (
+        {}
+        if not config.block_modes
+        else mac_vectors.random_operands(config, np.random.default_rng(1), jobs, a.shape[1])
+    )
+    return scales | {"job": jobs, "a": a, "b": b}
 
 
 @pytest.mark.parametrize(("built", "mode"), MODES_OF, indirect=["built"])
 def test_mac_multiplies_every_pair(built, mode):
     """Of 8-bit modes, all pairs take long: here `mac_full_core` takes every 7th."""
     step = 7 if MODES[mode].slot_bits == 8 and built.params == CONFIGS[FULL] else 1
-    compare(built, arrays_of(mode, *all_pairs(mode, step)), stall_in=0, stall_out=0)
+    compare(built, arrays_of(built.config, mode, *all_pairs(mode, step)), stall_in=0, stall_out=0)
 
 
 @DEEP
 @pytest.mark.parametrize("mode", ["int8", "p8_0", "e4m3", "e5m2"])
 @pytest.mark.parametrize("built", [FULL], indirect=True)
 def test_mac_multiplies_every_8_bit_pair(built, mode):
-    compare(built, arrays_of(mode, *all_pairs(mode)), stall_in=0, stall_out=0)
+    compare(built, arrays_of(built.config, mode, *all_pairs(mode)), stall_in=0, stall_out=0)
 
 
-def between_opposites(mode, step):
+def between_opposites(config, mode, step):
     """Every step-th pair, between the largest product and its opposite, each in a beat of its own."""
     element, lanes = MODES[mode].element, MODES[mode].elements_per_beat
     largest = np.uint16(getattr(element, "max_code", (1 << (element.bits - 1)) - 1))
@@ -111,7 +124,7 @@ def between_opposites(mode, step):
     a, b = (np.zeros((len(a_pair), 2 * lanes + 1), np.uint16) for _ in range(2))
     a[:, 0], a[:, [lanes]], a[:, 2 * lanes] = largest, a_pair, negated(element, np.array([largest]))[0]
     b[:, 0], b[:, [lanes]], b[:, 2 * lanes] = largest, b_pair, largest
-    return arrays_of(mode, a, b)
+    return arrays_of(config, mode, a, b)
 
 
 @pytest.mark.parametrize("step", [11, pytest.param(1, marks=DEEP)])
@@ -129,7 +142,7 @@ def test_mac_accumulates_the_largest_products_of_p16_1(built):
     a[:, -1] = b[:, -1] = 1
     a[1, :-1] = 0x8001
     a[2, : 1 << 13] = 0x8001
-    compare(built, arrays_of("p16_1", a, b))
+    compare(built, arrays_of(built.config, "p16_1", a, b))
 
 
 @pytest.mark.parametrize("built", DESIGNS, indirect=True)
@@ -139,7 +152,7 @@ def test_mac_forgets_everything_at_reset(built):
         compare(built, arrays, seed=reset_at, reset_at=reset_at, stall_out=0.5)
 
 
-@pytest.mark.parametrize("built", [QUAD], indirect=True)
+@pytest.mark.parametrize("built", [QUAD, "blocks"], indirect=True)
 def test_mac_handshakes_do_not_wait_for_each_other_within_a_cycle(built):
     """No input reaches an output without a register between: neither a READY another READY nor a VALID."""
     inputs = ["s_axis_op_tvalid", "s_axis_op_tlast", "m_axis_y_tready"]
@@ -147,10 +160,20 @@ def test_mac_handshakes_do_not_wait_for_each_other_within_a_cycle(built):
 
 
 @pytest.mark.parametrize(
-    ("module", "operator", "other"),
-    [("lanes", "^", "&"), ("aligner", "+", "-"), ("accumulator", "+", "-"), ("drain", "^", "&")],
+    ("built", "module", "operator", "other"),
+    [
+        ("small", "lanes", "^", "&"),
+        ("small", "aligner", "+", "-"),
+        ("small", "accumulator", "+", "-"),
+        ("small", "drain", "^", "&"),
+        ("blocks", "scales", "+", "-"),
+        ("blocks", "scales", "&", "|"),
+        ("blocks", "block_sum", "-", "+"),
+        ("blocks", "block_sum", "&", "|"),
+        ("blocks", "sequence", "&", "|"),
+    ],
+    indirect=["built"],
 )
-@pytest.mark.parametrize("built", ["small"], indirect=True)
 def test_mac_mutated_is_caught(built, module, operator, other, tmp_path):
     """An operator in the middle of a module becomes another: the vectors see it."""
     text = built.verilog.read_text()

@@ -7,11 +7,13 @@ import re
 import pytest
 
 from hdl.common.config import ConfigError
-from hdl.simd.config import SINGLE_MODES, MacConfig
+from hdl.simd.config import ALL_MODES, SINGLE_MODES, MacConfig, MatmulConfig
+from hdl.simd.modes import MODES as MODES_BY_NAME
 from hdl.simd.modes import OUTPUT_FORMATS
 
-MODES = "fp4, p4_1, p8_0, p16_1, int4, int8, e4m3, e5m2"
-OUTPUTS = f"{MODES}, e2m3, e3m2, fp16, bf16, fp32, int32"
+SINGLE = "fp4, p4_1, p8_0, p16_1, int4, int8, e4m3, e5m2"
+MODES = f"{SINGLE}, mxint8, mxfp8_e4m3, mxfp8_e5m2, mxfp6_e2m3, mxfp6_e3m2, mxfp4, nvfp4"
+OUTPUTS = f"{SINGLE}, e2m3, e3m2, fp16, bf16, fp32, int32"
 GOOD = {"modes": ["fp4"], "outputs": ["fp4"], "core_only": True}
 
 
@@ -78,14 +80,21 @@ def largest_product(mode):
         "int8": 1 << 14,
         "e4m3": (448 << 9) ** 2,
         "e5m2": (57344 << 16) ** 2,
+        "mxint8": 1 << 14,
+        "mxfp8_e4m3": (448 << 9) ** 2,
+        "mxfp8_e5m2": (57344 << 16) ** 2,
+        "mxfp6_e2m3": 60**2,  # (7.5 / 0.125)**2
+        "mxfp6_e3m2": 448**2,  # (28 / 0.0625)**2
+        "mxfp4": 144,
+        "nvfp4": 144,
     }[mode]
 
 
-@pytest.mark.parametrize("mode", [mode for mode in SINGLE_MODES if mode != "p16_1"])
+@pytest.mark.parametrize("mode", [mode for mode in ALL_MODES if mode != "p16_1"])
 def test_mac_config_lane_holds_the_largest_product(mode):
     config = MacConfig(modes=(mode,), outputs=("fp32",))
     assert largest_product(mode) < 1 << (config.lane_bits - 1)
-    lanes = 8 if mode in ("fp4", "p4_1", "int4") else 4
+    lanes = 8 if mode in ("fp4", "p4_1", "int4", "mxfp4", "nvfp4") else 4
     assert lanes * largest_product(mode) <= 1 << (config.sum_bits - 1)
     assert config.sum_bits + config.place(mode) % config.segment_bits <= config.term_bits
 
@@ -97,6 +106,10 @@ def test_mac_config_lane_holds_the_largest_product(mode):
         (("int8",), 8, 5, 26),
         (("e4m3",), 7, 5, 39),
         (SINGLE_MODES, 8, 6, 67),
+        (("mxfp6_e2m3", "mxfp6_e3m2", "mxfp4", "nvfp4"), 7, 5, 26),
+        (("mxint8",), 8, 5, 26),
+        (("mxfp8_e4m3",), 7, 5, 39),
+        (("mxfp8_e5m2",), 7, 6, 67),
     ],
 )
 def test_mac_config_derives_widths(modes, significand_bits, lane_shift_bits, lane_bits):
@@ -115,3 +128,44 @@ def test_mac_config_latency_is_the_same_for_every_config(outputs):
     config = MacConfig(modes=("fp4",), outputs=outputs, core_only=True)
     assert config.latency_cycles == MacConfig(modes=SINGLE_MODES, outputs=OUTPUT_FORMATS, core_only=True).latency_cycles
     assert config.result_bits == max(sizes.get(name, 0) for name in outputs)
+
+
+@pytest.mark.parametrize("mode", [mode for mode in ALL_MODES if mode not in SINGLE_MODES])
+def test_mac_config_places_a_blocks_sum_where_the_fp32_sum_leaves_room(mode):
+    """The smallest product is at least 2**32 accumulator units; the largest sum is below a quarter of 2**104."""
+    config = MacConfig(modes=(mode,), outputs=("fp32",))
+    floats = MODES_BY_NAME[mode].element.name != "int8_q6"
+    assert config.place(mode) + 2 * floats >= 32  # the smallest product of floats is 4 of what products count in
+    significands = 15 * 15 if mode == "nvfp4" else 1
+    unit = 4 if floats else 1
+    length = MODES_BY_NAME[mode].block.block_length
+    assert length * significands * largest_product(mode) * unit << config.place(mode) < 1 << 102
+
+
+def test_mac_config_of_blocks_rounds_to_fp32_too():
+    config = MacConfig(modes=("int4", "mxfp4"), outputs=("int4",))
+    assert (config.block_modes, config.encodings, config.result_bits) == (("mxfp4",), ("int4", "fp32"), 32)
+    assert (config.output_bits, config.mode_bits) == (4, 4)
+    assert MacConfig(modes=("int4", "mxfp4"), outputs=("fp32", "int4")).encodings == ("fp32", "int4")
+    assert MacConfig(modes=("int4",), outputs=("int4",)).encodings == ("int4",)
+
+
+def test_mac_config_modes_with_the_same_codes_share_a_decoder():
+    assert MacConfig(modes=("mxint8", "mxfp8_e5m2", "int8", "nvfp4", "mxfp4"), outputs=("fp32",)).decoders == (
+        "int8",
+        "e5m2",
+        "fp4",
+    )
+
+
+def test_mac_config_cycles_of_blocks():
+    config = MacConfig(modes=("mxfp4", "int4"), outputs=("fp32",))
+    assert (config.latency_cycles, config.latency_in("mxfp4"), config.latency_in("int4")) == (43, 43, 22)
+    assert config.block_cycles == 23
+    assert [config.beat_cycles(mode) for mode in ("int4", "mxfp4", "nvfp4")] == [1, 1, 16]
+
+
+def test_matmul_config_has_no_block_formats():
+    shape = {"rows": 2, "columns": 2, "outputs": ["fp32"]}
+    with pytest.raises(ConfigError, match=r"^params.modes\[0\] must be one of " + SINGLE + ", not 'mxfp4'"):
+        MatmulConfig.parse(shape | {"modes": ["mxfp4"]})

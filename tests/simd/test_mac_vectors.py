@@ -15,11 +15,12 @@ from sim.common.beats import Beats
 from sim.common.formats import decode
 from sim.common.vectors import Arrays
 from sim.simd import mac_model, mac_vectors
-from sim.simd.mac_stimulus import extreme_codes, negated, operands, special_codes
+from sim.simd.mac_stimulus import block_operands, extreme_codes, negated, operands, special_codes
 from sim.simd.mac_vectors import job_fields, job_of
 
 CORE = MacConfig(modes=SINGLE_MODES, outputs=OUTPUT_FORMATS, core_only=True)
 WHOLE = CORE.model_copy(update={"core_only": False})
+BLOCKS = MacConfig(modes=("fp4", "mxfp8_e5m2", "nvfp4"), outputs=("e5m2", "fp32"))
 FEW = MacConfig(modes=("fp4", "p16_1"), outputs=("p8_0", "fp32"), core_only=True)
 JOBS = np.array([job_of("fp4", "p8_0"), job_of("p16_1", "fp32", "inf")], np.uint16)
 CODES = np.array([[1, 2, 15], [0, 0x8000, 0xFFFF]], np.uint16)
@@ -91,7 +92,7 @@ def test_mac_vectors_pack_equals_a_plain_loop(length: int) -> None:
     rng = np.random.default_rng(length)
     modes = [str(mode) for mode in rng.permutation(list(SINGLE_MODES) * 3)]
     job = np.array([job_of(mode, "fp32") for mode in modes], np.uint16)
-    arrays = {"job": job} | mac_vectors.random_operands(rng, job, length)
+    arrays = {"job": job} | mac_vectors.random_operands(CORE, rng, job, length)
     expected: dict[str, list[int]] = {"a": [], "b": [], "op": []}
     last = []
     for row, mode in enumerate(modes):
@@ -114,7 +115,7 @@ def test_mac_vectors_pack_equals_a_plain_loop(length: int) -> None:
 def test_mac_vectors_pack_ragged_ends_rows_where_they_end() -> None:
     modes, lengths = ["p16_1", "fp4", "p8_0"], np.array([2, 9, 1])
     job = np.array([job_of(mode, "fp32") for mode in modes], np.uint16)
-    arrays = {"job": job} | mac_vectors.random_operands(np.random.default_rng(1), job, 9)
+    arrays = {"job": job} | mac_vectors.random_operands(CORE, np.random.default_rng(1), job, 9)
     for name in ("a", "b"):
         arrays[name][np.arange(9) >= lengths[:, None]] = 0
     beats = mac_vectors.pack_ragged(CORE, arrays, lengths)["op"]
@@ -164,11 +165,12 @@ def test_mac_vectors_expect_one_result_a_row_and_count_no_padding() -> None:
 
 
 def test_mac_vectors_random_arrays_are_seeded_and_valid() -> None:
-    first, again, other = (mac_vectors.random_arrays(CORE, seed, 500) for seed in (1, 1, 2))
+    first, again, other = (mac_vectors.random_arrays(BLOCKS, seed, 500) for seed in (1, 1, 2))
+    assert list(first) == list(mac_vectors.inputs_of(BLOCKS))
     for name in mac_vectors.INPUTS:
         assert first[name].tobytes() == again[name].tobytes()
         assert first[name].tobytes() != other[name].tobytes()
-    for config in (CORE, WHOLE, FEW):
+    for config in (CORE, WHOLE, FEW, BLOCKS):
         for items in range(1, 40):
             arrays = mac_vectors.random_arrays(config, items, items)
             mac_vectors.check(config, arrays)
@@ -187,6 +189,72 @@ def test_mac_vectors_random_arrays_hold_every_job_and_every_status() -> None:
         assert 0.001 < (results["status"] >> bit & 1).mean() < 0.5, name
     plain = (results["status"] == 0).mean()
     assert 0.4 < plain < 0.9
+
+
+def test_mac_vectors_of_a_design_without_blocks_have_no_scales() -> None:
+    scales = np.zeros((2, 1), np.uint8)
+    with pytest.raises(ValueError, match=r"^scale_a is not an array of this block; known: job, a, b$"):
+        mac_vectors.check(FEW, GOOD | {"scale_a": scales, "scale_b": scales})
+    with pytest.raises(ValueError, match=r"^scale_a is missing; it must be uint8 \(n, blocks\)$"):
+        mac_vectors.check(BLOCKS, GOOD)
+
+
+def test_mac_vectors_refuse_too_few_scales() -> None:
+    codes, scales = np.zeros((2, 33), np.uint16), np.zeros((2, 2), np.uint8)
+    arrays = {"a": codes, "b": codes, "scale_a": scales, "scale_b": scales}
+    mac_vectors.check(
+        BLOCKS, arrays | {"job": np.array([job_of("mxfp8_e5m2", "fp32"), job_of("fp4", "fp32")], np.uint16)}
+    )
+    jobs = np.array([job_of("fp4", "fp32"), job_of("nvfp4", "fp32")], np.uint16)
+    with pytest.raises(ValueError, match=r"^scale_a must have at least 3 codes a row in nvfp4, not 2$"):
+        mac_vectors.check(BLOCKS, arrays | {"job": jobs})
+
+
+def test_mac_vectors_pack_gives_each_beat_the_scales_of_its_block() -> None:
+    modes, lengths = ["nvfp4", "fp4", "mxfp8_e5m2"], np.array([41, 9, 35])
+    job = np.array([job_of(mode, "fp32") for mode in modes], np.uint16)
+    arrays = {"job": job} | mac_vectors.random_operands(BLOCKS, np.random.default_rng(1), job, 41)
+    for name in ("a", "b"):
+        arrays[name][np.arange(41) >= lengths[:, None]] = 0
+    beats = mac_vectors.pack_ragged(BLOCKS, arrays, lengths)["op"]
+    assert beats.data.shape == (6 + 2 + 9, 12)
+    for place, name in ((10, "scale_a"), (11, "scale_b")):
+        found, scales = beats.data[:, place].tolist(), arrays[name].tolist()
+        assert found[:6] == [scales[0][index] for index in (0, 0, 1, 1, 2, 2)]
+        assert found[8:] == [scales[2][0]] * 8 + [scales[2][1]]
+
+
+def test_mac_vectors_model_of_ragged_rows_ends_with_their_last_block() -> None:
+    """Minus zero stays, and the scales behind the end count for nothing."""
+    job = np.array([job_of("mxfp8_e5m2", "fp32")] * 2, np.uint16)
+    a, b = np.zeros((2, 64), np.uint16), np.zeros((2, 64), np.uint16)
+    a[:, 0], b[:, 0] = 0x3C, 0xBC
+    scales = np.array([[0, 0], [0, 0xFF]], np.uint8)
+    arrays = {"job": job, "a": a, "b": b, "scale_a": scales, "scale_b": scales}
+    found = mac_vectors.model_ragged(BLOCKS, arrays, np.array([32, 1]))
+    assert (found["y"].tolist(), found["status"].tolist()) == ([0x80000000] * 2, [16] * 2)
+    found = mac_vectors.model(BLOCKS, arrays)
+    assert (found["y"].tolist(), found["status"].tolist()) == ([0, 0x7FC00000], [16, 18])
+
+
+@pytest.mark.parametrize("mode", ["mxint8", "mxfp8_e5m2", "nvfp4"])
+def test_mac_stimulus_of_blocks(mode: str) -> None:
+    """Sums that vanish, subnormal, saturated and plain ones, and few scales that are NaN."""
+    block = MODES[mode].block
+    assert block is not None
+    a, b, scale_a, scale_b = block_operands(np.random.default_rng(3), block, (3000, 3 * block.block_length - 5))
+    nan = np.isnan(decode(block.scale, scale_a)) | np.isnan(decode(block.scale, scale_b))
+    assert 0.02 < nan.any(axis=1).mean() < 0.15
+    result = mac_model.dot(mode, a, b, scale_a=scale_a, scale_b=scale_b)
+    magnitude = result.codes & 0x7FFFFFFF
+    finite = magnitude < 0x7F800000
+    assert (magnitude[finite] == 0).mean() < 0.4
+    assert (finite & (magnitude > 0x00800000) & (magnitude < 0x7F000000)).mean() > 0.3
+    if mode != "nvfp4":  # whose scales reach neither end of fp32
+        assert (finite & (magnitude > 0) & (magnitude < 0x00800000)).mean() > 0.02
+        assert (magnitude == 0x7F7FFFFF).mean() > 0.02
+        differences = np.abs(np.diff(scale_a.astype(int) + scale_b, axis=1))
+        assert set(range(130)) <= set(differences[~nan[:, 1:]].tolist())
 
 
 @pytest.mark.parametrize("mode", SINGLE_MODES)
