@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -72,9 +72,10 @@ class Filler(wiring.Component):
             slots.append(slot)
         cut = wire(m, fill.short & final & (fill.kind != Kind.BIAS), "cut")
         last_nibble = self.last_bit[log2(NIBBLE_BITS) : log2(config.bus_bits)]
-        kept = Cat((~cut | (last_nibble >= nibble)).replicate(NIBBLE_BITS) for nibble in range(config.bus_bits // 4))
+        nibbles = range(1, config.bus_bits // NIBBLE_BITS)
+        beyond = Cat((cut & (last_nibble < nibble)).replicate(NIBBLE_BITS) for nibble in nibbles)
         m.d.sync += [
-            self.data.eq(self.words.payload & kept),
+            self.data.eq(self.words.payload & ~Cat(Const(0, NIBBLE_BITS), beyond)),
             self.address.eq(Mux(fill.kind == Kind.A, slots[0], slots[1]) | count),
         ]
         for kind, port in ((Kind.A, self.write_a), (Kind.B, self.write_b)):
