@@ -119,6 +119,7 @@ def run(harness, job, memory, registers, after, *, cycles=200_000):
     memory.run(harness, cycles)
     for _ in range(20):
         memory.step(harness)
+    memory.idle(harness)
     status = harness.read(STATUS_ADDRESS)
     harness.write(STATUS_ADDRESS, 0xFF)
     wrong = np.flatnonzero(memory.data != after)
