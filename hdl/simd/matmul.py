@@ -17,7 +17,7 @@ from hdl.simd.matmul_chunks import MOST_SLOTS, STEP, fill_layout, log2, read_lay
 from hdl.simd.matmul_filler import Filler
 from hdl.simd.matmul_job import REGISTERS, Job
 from hdl.simd.matmul_loader import Loader
-from hdl.simd.matmul_reader import Bursts
+from hdl.simd.matmul_bursts import Bursts
 from hdl.simd.matmul_sequencer import Sequencer
 from hdl.simd.matmul_writer import Writer
 from hdl.simd.modes import STATUS

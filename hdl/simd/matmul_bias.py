@@ -52,7 +52,7 @@ class Biases(wiring.Component):
         write_port, read_port = words.write_port(), words.read_port()
         m.d.comb += [write_port.en.eq(self.write), write_port.addr.eq(self.address), write_port.data.eq(self.data)]
 
-        slot, index = Signal(range(BIAS_SLOTS)), Signal(range(config.engines))
+        slot, index = Signal(range(BIAS_SLOTS)), Signal(range(max(2, config.engines)))
         busy = Signal()
         reading, final = wire(m, self.start | busy, "reading"), wire(m, index == config.engines - 1, "final")
         m.d.comb += self.tile_done.eq(reading & final)

@@ -60,7 +60,7 @@ class Sequencer(wiring.Component):
         at_end = wire(m, (position[1:] == end[1:]) & (~self.half | (position[0] == end[0])), "at_end")
 
         engines = config.engines
-        pause = Signal(range(engines))  # until the chain can be empty
+        pause = Signal(range(max(2, engines)))  # until the chain can be empty
         room = Signal(range(config.result_depth + 1), init=config.result_depth)
         allowed = wire(m, ~(at_end & step.last) | (~pause.any() & (room >= engines)), "allowed")
         m.d.comb += [

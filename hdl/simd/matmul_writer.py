@@ -13,9 +13,10 @@ from hdl.common.arithmetic import wire
 from hdl.common.axi import packet
 from hdl.common.stream import RegisterSlice
 from hdl.simd.config import MatmulConfig
-from hdl.simd.matmul_chunks import log2
+from hdl.simd.matmul_chunks import log2, word_address_bits
 from hdl.simd.matmul_job import COUNT_BITS, job_signature, slot_nibbles_log2
 from hdl.simd.matmul_panels import INDEX_BITS, Panels, RowAddresses
+from hdl.simd.matmul_bursts import BOUNDARY_BYTES_LOG2, Bursts, burst_layout
 from hdl.simd.modes import STATUS
 from hdl.simd.pipelined_drain import result_layout
 
@@ -108,8 +109,8 @@ class TileRows(wiring.Component):
 
 
 class Writer(wiring.Component):
-    """Packs each row's results into memory words and writes them: a burst for a row of a tile, with strobes for the
-    results that C has; the others of the array are dropped, with their status.
+    """Packs each row's results into memory words and writes them: a burst for a row of a tile (two where it goes over a
+    4 KiB boundary), with strobes for the results that C has; the others of the array are dropped, with their status.
 
     Throughput: a result a cycle, as long as the memory takes a word for each, and a burst for each row.
 
@@ -117,8 +118,8 @@ class Writer(wiring.Component):
     -------
     job, go : of `Job`
     results : of the drain, row by row
-    bursts : address in memory words, and words less one
-    words : memory words with strobes, in the order of the bursts; a word never comes before its burst
+    bursts : of `Bursts`
+    words : memory words with strobes, in the order of the bursts; `last` is that of a burst
     answered : a pulse for every burst that the memory has done
     status : pulses, in the order of `STATUS`
     done : a pulse, everything is written
@@ -128,14 +129,16 @@ class Writer(wiring.Component):
         self._config = config
         largest = NIBBLE_BITS << max(slot_nibbles_log2(name) for name in config.outputs)
         self._row_words = max(1, config.columns * largest // config.bus_bits)
-        burst = data.StructLayout({"address": 32 - log2(config.bus_bytes), "beats": max(1, log2(self._row_words))})
+        self._command = data.StructLayout(
+            {"address": word_address_bits(config), "words": max(1, log2(self._row_words))}
+        )
         word = data.StructLayout({"data": config.bus_bits, "strobes": config.bus_bytes})
         super().__init__(
             {
                 "job": In(job_signature(config)),
                 "go": In(1),
                 "results": In(stream.Signature(result_layout(config))),
-                "bursts": Out(stream.Signature(burst)),
+                "bursts": Out(stream.Signature(burst_layout(self._command))),
                 "words": Out(stream.Signature(packet(word))),
                 "answered": In(1),
                 "status": Out(len(STATUS)),
@@ -149,15 +152,17 @@ class Writer(wiring.Component):
         m.submodules.tile_rows = tile_rows = TileRows(config)
         wiring.connect(m, wiring.flipped(self.job), tile_rows.job)
         m.d.comb += tile_rows.go.eq(self.go)
-        row, bursts, words = tile_rows.rows.payload, self.bursts, self.words
+        row, words = tile_rows.rows.payload, self.words
+        m.submodules.cut = cut = Bursts(self._command, config.bus_bytes)
+        wiring.connect(m, cut.o, wiring.flipped(self.bursts))
         place_bits, bytes_bits = log2(config.bus_bits // NIBBLE_BITS), log2(config.bus_bytes)
 
         # A result is taken when its word can be, and a row's first one when its burst can be, too.
-        column = Signal(range(config.columns))
+        column = Signal(range(max(2, config.columns)))
         pending = Signal(PENDING_BITS)  # bursts without an answer
         begins = wire(m, ~column.any(), "begins")
         open_ = wire(m, tile_rows.rows.valid & (~words.valid | words.ready), "open")
-        burst_free = wire(m, (~bursts.valid | bursts.ready) & ~pending[-1], "burst_free")
+        burst_free = wire(m, cut.i.ready & ~pending[-1], "burst_free")
         m.d.comb += self.results.ready.eq(open_ & (~begins | burst_free))
         taken = wire(m, self.results.valid & self.results.ready, "taken")
         end = wire(m, column == config.columns - 1, "end")
@@ -168,25 +173,24 @@ class Writer(wiring.Component):
         kept = wire(m, taken & row.exists & (column <= row.last_index), "kept")
         m.d.sync += self.status.eq(self.results.payload.status & kept.replicate(len(STATUS)))
         new_burst = wire(m, kept & begins, "new_burst")
-        with m.If(bursts.ready):
-            m.d.sync += bursts.valid.eq(0)
-        with m.If(new_burst):
-            last_nibble = slot_case(config, slot, [Cat(Const(0, size), row.last_index) for size in range(4)])
-            m.d.sync += [
-                bursts.valid.eq(1),
-                bursts.payload.address.eq(row.address[bytes_bits:]),
-                bursts.payload.beats.eq(last_nibble[place_bits:] if self._row_words > 1 else 0),
-            ]
-        m.d.sync += pending.eq(pending + new_burst - self.answered)
-
+        last_nibble = slot_case(config, slot, [Cat(Const(0, size), row.last_index) for size in range(4)])
+        m.d.comb += [
+            cut.i.valid.eq(new_burst),
+            cut.i.payload.address.eq(row.address[bytes_bits:]),
+            cut.i.payload.words.eq(last_nibble[place_bits:] if self._row_words > 1 else 0),
+        ]
         last = wire(m, column == row.last_index, "last")
         place = Signal(place_bits, reset_less=True)
         here = wire(m, Mux(begins, Cat(Const(0, 1), row.address)[:place_bits], place), "here")
         after = wire(m, here + slot_case(config, slot, [1 << size for size in range(4)]), "after")
+        page_end = Const(0, 1)
+        if self._row_words > 1:
+            page_end = self._page_end(m, wire(m, kept & after[place_bits], "full"), begins, row.address[bytes_bits:])
+        m.d.sync += pending.eq(pending + new_burst + (page_end & kept & after[place_bits] & ~last) - self.answered)
         with m.If(words.ready):
             m.d.sync += words.valid.eq(0)
         with m.If(kept):
-            m.d.sync += [place.eq(after), words.valid.eq(last | after[place_bits]), words.payload.last.eq(last)]
+            m.d.sync += [place.eq(after), words.valid.eq(last | after[place_bits]), words.payload.last.eq(last | page_end)]
             self._pack(m, here, begins | ~place.any())
 
         finished = Signal()
@@ -196,6 +200,14 @@ class Writer(wiring.Component):
         with m.If(self.done):
             m.d.sync += finished.eq(0)
         return m
+
+    def _page_end(self, m, full, begins, address):
+        """Whether the word at hand is the last before a 4 KiB boundary; `full` ends it, `address` is a row's first."""
+        in_page = BOUNDARY_BYTES_LOG2 - log2(self._config.bus_bytes)
+        page_word = Signal(in_page, reset_less=True)
+        here = wire(m, Mux(begins, address[:in_page], page_word), "page_here")
+        m.d.sync += page_word.eq(here + full)
+        return wire(m, here.all(), "page_end")
 
     def _pack(self, m, here, begins):
         """The result at hand goes to the nibbles from `here` on, and what was there stays unless a word begins."""

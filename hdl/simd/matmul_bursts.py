@@ -1,4 +1,4 @@
-"""Commands to read become AXI4 bursts."""
+"""Commands to read or write become AXI4 bursts."""
 
 from __future__ import annotations
 
@@ -15,6 +15,11 @@ BOUNDARY_BYTES_LOG2 = 12
 """No burst goes over a multiple of 4 KiB."""
 
 
+def burst_layout(command: data.StructLayout) -> data.StructLayout:
+    """A burst: the address in memory words, and beats less one."""
+    return data.StructLayout({"address": command["address"].shape, "beats": MOST_BEATS_LOG2})
+
+
 class Bursts(wiring.Component):
     """Cuts commands into bursts, each as long as AXI4 allows: 256 beats, none over a 4 KiB boundary.
 
@@ -28,13 +33,12 @@ class Bursts(wiring.Component):
     Members
     -------
     i : the commands
-    o : the bursts: `address` in memory words, `beats` less one
+    o : the bursts
     """
 
     def __init__(self, layout: data.StructLayout, bus_bytes: int):
         self._in_page = BOUNDARY_BYTES_LOG2 - (bus_bytes.bit_length() - 1)
-        burst = data.StructLayout({"address": layout["address"].shape, "beats": MOST_BEATS_LOG2})
-        super().__init__({"i": In(stream.Signature(layout)), "o": Out(stream.Signature(burst))})
+        super().__init__({"i": In(stream.Signature(layout)), "o": Out(stream.Signature(burst_layout(layout)))})
 
     def elaborate(self, platform):
         m = Module()
