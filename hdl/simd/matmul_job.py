@@ -105,7 +105,7 @@ class Job(wiring.Component):
         m.d.sync += checking.eq(taken)
         with m.If(taken):
             m.d.sync += wrong.eq(self._wrong(m))
-            self._latch(m)
+        self._latch(m, taken)
         low = (self._config.bus_bytes - 1).bit_length()
         for name in ("a_address", "a_stride", "b_address", "b_stride", "bias_address"):
             m.d.comb += getattr(self.job, name).eq(getattr(self.registers, name)[low:])
@@ -143,7 +143,7 @@ class Job(wiring.Component):
         ]
         return Cat(reasons).any()
 
-    def _latch(self, m):
+    def _latch(self, m, taken):
         """What follows from the registers; addresses and strides are not kept a second time."""
         config, given, job = self._config, self.registers, self.job
         shifts = {4: 2, 8: 3, 16: 4}
@@ -153,22 +153,33 @@ class Job(wiring.Component):
             if codes:
                 chosen = reduce(or_, (given.mode == code for code in codes))
                 bits = bits | Mux(chosen, given.k << shift, 0)[:LAST_BIT_BITS]
-        slot = Signal(2)
-        with m.Switch(given.output):
-            for name in config.outputs:
-                with m.Case(OUTPUT_FORMATS.index(name)):
-                    m.d.comb += slot.eq(slot_nibbles_log2(name))
-        m.d.sync += [
-            job.m.eq(given.m),
-            job.n.eq(given.n),
-            job.last_bit.eq(bits - 1),
-            job.mode.eq(given.mode),
-            job.output.eq(given.output),
-            job.half.eq(given.mode == MODES["p16_1"].code),
-            job.slot.eq(slot),
-            job.infinity.eq(given.infinity),
-            job.relu.eq(given.relu),
-            job.has_bias.eq(given.has_bias),
-            job.bias_shift.eq(given.bias_exponent - BIAS_EXPONENTS[0]),
-            job.scale_exponent.eq(given.scale_exponent),
-        ]
+        slots = {OUTPUT_FORMATS.index(name): slot_nibbles_log2(name) for name in config.outputs}
+        slot = Const(0, 2)
+        for code, nibbles in slots.items():
+            slot = slot | Mux(given.output == code, nibbles, 0)
+        # What all jobs that can be have in common is a constant, so that tools leave out what other jobs would need.
+        self._keep(m, taken, job.mode, given.mode, {MODES[name].code for name in config.modes})
+        self._keep(m, taken, job.output, given.output, set(slots))
+        self._keep(m, taken, job.slot, slot, set(slots.values()))
+        is_half = given.mode == MODES["p16_1"].code
+        self._keep(m, taken, job.half, is_half, {name == "p16_1" for name in config.modes})
+        with m.If(taken):
+            m.d.sync += [
+                job.m.eq(given.m),
+                job.n.eq(given.n),
+                job.last_bit.eq(bits - 1),
+                job.infinity.eq(given.infinity),
+                job.relu.eq(given.relu),
+                job.has_bias.eq(given.has_bias),
+                job.bias_shift.eq(given.bias_exponent - BIAS_EXPONENTS[0]),
+                job.scale_exponent.eq(given.scale_exponent),
+            ]
+
+    @staticmethod
+    def _keep(m, taken, field, value, possible):
+        """A field that is one of the possible values."""
+        if len(possible) == 1:
+            m.d.comb += field.eq(int(*possible))
+        else:
+            with m.If(taken):
+                m.d.sync += field.eq(value)
