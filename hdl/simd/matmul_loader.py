@@ -98,11 +98,10 @@ class Loader(wiring.Component):
         m.d.comb += [a.step.eq(taken & (kind == Kind.A)), b.step.eq(taken & (kind == Kind.B))]
 
         with m.FSM():
-            with m.State("IDLE"):
-                with m.If(self.go):
-                    m.d.comb += [a.restart.eq(1), b.restart.eq(1), columns.restart.eq(1)]
-                    m.d.sync += [chunk.eq(0), fresh.eq(1), row_start.eq(1), index.eq(0)]
-                    m.next = "BEGIN"
+            with m.State("IDLE"), m.If(self.go):
+                m.d.comb += [a.restart.eq(1), b.restart.eq(1), columns.restart.eq(1)]
+                m.d.sync += [chunk.eq(0), fresh.eq(1), row_start.eq(1), index.eq(0)]
+                m.next = "BEGIN"
             with m.State("BEGIN"):
                 m.d.comb += [a.begin.eq(load_a), b.begin.eq(load_b)]
                 with m.If(step.first & job.has_bias):

@@ -7,16 +7,15 @@ from operator import or_
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.wiring import In, Out, connect
+from amaranth.lib.wiring import In, Out
 
 from hdl.common.arithmetic import wire
 from hdl.common.axi import packet
-from hdl.common.stream import RegisterSlice
 from hdl.simd.config import MatmulConfig
+from hdl.simd.matmul_bursts import BOUNDARY_BYTES_LOG2, Bursts, burst_layout
 from hdl.simd.matmul_chunks import log2, word_address_bits
 from hdl.simd.matmul_job import COUNT_BITS, job_signature, slot_nibbles_log2
 from hdl.simd.matmul_panels import INDEX_BITS, Panels, RowAddresses
-from hdl.simd.matmul_bursts import BOUNDARY_BYTES_LOG2, Bursts, burst_layout
 from hdl.simd.modes import STATUS
 from hdl.simd.pipelined_drain import result_layout
 
@@ -38,7 +37,7 @@ def slot_case(config: MatmulConfig, slot, values):
 class TileRows(wiring.Component):
     """The rows of all tiles in the order in which the array gives them.
 
-    Throughput: a row a cycle, and two cycles a tile.
+    Throughput: a row a cycle, and two cycles a tile, in which the row before can still be taken.
 
     Members
     -------
@@ -58,8 +57,6 @@ class TileRows(wiring.Component):
         # Of a row: less than 2**16 results of 4 bytes.
         offset = Signal(COUNT_BITS + 2, reset_less=True)
         m.submodules.addresses = addresses = RowAddresses(len(job.c_address), len(offset))
-        m.submodules.slice = out = RegisterSlice(ROW)
-        connect(m, out.o, wiring.flipped(self.rows))
         index = Signal(INDEX_BITS, reset_less=True)
         m.d.comb += [
             rows.count.eq(job.m),
@@ -72,13 +69,17 @@ class TileRows(wiring.Component):
             addresses.restart.eq(self.go),
         ]
         end = wire(m, index == config.rows - 1, "end")
-        payload = out.i.payload
-        m.d.comb += [
-            payload.address.eq(addresses.address),
-            payload.exists.eq(index <= rows.last_index),
-            payload.last_index.eq(columns.last_index),
-            payload.ends_job.eq(end & rows.last & columns.last),
-        ]
+        payload = self.rows.payload
+        give = Signal()
+        free = wire(m, ~self.rows.valid | self.rows.ready, "free")
+        with m.If(free):
+            m.d.sync += self.rows.valid.eq(give)
+            m.d.sync += [
+                payload.address.eq(addresses.address),
+                payload.exists.eq(index <= rows.last_index),
+                payload.last_index.eq(columns.last_index),
+                payload.ends_job.eq(end & rows.last & columns.last),
+            ]
         panel_bytes = slot_case(config, job.slot, [(config.columns << size) // 2 for size in range(4)])
         with m.FSM():
             with m.State("IDLE"):
@@ -90,8 +91,8 @@ class TileRows(wiring.Component):
                 m.d.sync += index.eq(0)
                 m.next = "ROWS"
             with m.State("ROWS"):
-                m.d.comb += out.i.valid.eq(1)
-                with m.If(out.i.ready):
+                m.d.comb += give.eq(1)
+                with m.If(free):
                     m.d.sync += index.eq(index + 1)
                     m.d.comb += addresses.step.eq(1)
                     with m.If(end):
@@ -153,8 +154,6 @@ class Writer(wiring.Component):
         wiring.connect(m, wiring.flipped(self.job), tile_rows.job)
         m.d.comb += tile_rows.go.eq(self.go)
         row, words = tile_rows.rows.payload, self.words
-        m.submodules.cut = cut = Bursts(self._command, config.bus_bytes)
-        wiring.connect(m, cut.o, wiring.flipped(self.bursts))
         place_bits, bytes_bits = log2(config.bus_bits // NIBBLE_BITS), log2(config.bus_bytes)
 
         # A result is taken when its word can be, and a row's first one when its burst can be, too.
@@ -162,7 +161,9 @@ class Writer(wiring.Component):
         pending = Signal(PENDING_BITS)  # bursts without an answer
         begins = wire(m, ~column.any(), "begins")
         open_ = wire(m, tile_rows.rows.valid & (~words.valid | words.ready), "open")
-        burst_free = wire(m, cut.i.ready & ~pending[-1], "burst_free")
+        new_burst = Signal()
+        burst_ready = self._bursts(m, new_burst, row)
+        burst_free = wire(m, burst_ready & ~pending[-1], "burst_free")
         m.d.comb += self.results.ready.eq(open_ & (~begins | burst_free))
         taken = wire(m, self.results.valid & self.results.ready, "taken")
         end = wire(m, column == config.columns - 1, "end")
@@ -172,13 +173,7 @@ class Writer(wiring.Component):
 
         kept = wire(m, taken & row.exists & (column <= row.last_index), "kept")
         m.d.sync += self.status.eq(self.results.payload.status & kept.replicate(len(STATUS)))
-        new_burst = wire(m, kept & begins, "new_burst")
-        last_nibble = slot_case(config, slot, [Cat(Const(0, size), row.last_index) for size in range(4)])
-        m.d.comb += [
-            cut.i.valid.eq(new_burst),
-            cut.i.payload.address.eq(row.address[bytes_bits:]),
-            cut.i.payload.words.eq(last_nibble[place_bits:] if self._row_words > 1 else 0),
-        ]
+        m.d.comb += new_burst.eq(kept & begins)
         last = wire(m, column == row.last_index, "last")
         place = Signal(place_bits, reset_less=True)
         here = wire(m, Mux(begins, Cat(Const(0, 1), row.address)[:place_bits], place), "here")
@@ -190,7 +185,11 @@ class Writer(wiring.Component):
         with m.If(words.ready):
             m.d.sync += words.valid.eq(0)
         with m.If(kept):
-            m.d.sync += [place.eq(after), words.valid.eq(last | after[place_bits]), words.payload.last.eq(last | page_end)]
+            m.d.sync += [
+                place.eq(after),
+                words.valid.eq(last | after[place_bits]),
+                words.payload.last.eq(last | page_end),
+            ]
             self._pack(m, here, begins | ~place.any())
 
         finished = Signal()
@@ -200,6 +199,21 @@ class Writer(wiring.Component):
         with m.If(self.done):
             m.d.sync += finished.eq(0)
         return m
+
+    def _bursts(self, m, new, row):
+        """Gives the bursts of rows; returns whether one can be taken. A row of one word is a burst as it is."""
+        address = row.address[log2(self._config.bus_bytes) :]
+        if self._row_words == 1:
+            free = wire(m, ~self.bursts.valid | self.bursts.ready, "no_burst")
+            with m.If(free):
+                m.d.sync += [self.bursts.valid.eq(new), self.bursts.payload.address.eq(address)]
+            return free
+        m.submodules.cut = cut = Bursts(self._command, self._config.bus_bytes)
+        wiring.connect(m, cut.o, wiring.flipped(self.bursts))
+        last_nibble = [Cat(Const(0, size), row.last_index) for size in range(4)]
+        last_word = slot_case(self._config, self.job.slot, last_nibble)[log2(self._config.bus_bits // NIBBLE_BITS) :]
+        m.d.comb += [cut.i.valid.eq(new), cut.i.payload.address.eq(address), cut.i.payload.words.eq(last_word)]
+        return cut.i.ready
 
     def _page_end(self, m, full, begins, address):
         """Whether the word at hand is the last before a 4 KiB boundary; `full` ends it, `address` is a row's first."""

@@ -1,10 +1,10 @@
 """The array's sums become codes: a result every cycle, its way cut by registers.
 
-    cycle 0      bias to its segments; in each segment the sum, the carry saved for it, and the bias are added
-    cycles 1, 2  the segments' carries are brought home, those of the lower half first
-    cycles 3, 4  normalised, by whole segments and by bits
-    cycle 5      shifted to where the output format's last bit is
-    cycle 6      rounded, encoded
+cycle 0      bias to its segments; in each segment the sum, the carry saved for it, and the bias are added
+cycles 1, 2  the segments' carries are brought home, those of the lower half first
+cycles 3, 4  normalised, by whole segments and by bits
+cycle 5      shifted to where the output format's last bit is
+cycle 6      rounded, encoded
 """
 
 from __future__ import annotations

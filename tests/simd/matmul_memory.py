@@ -64,7 +64,9 @@ class Memory:
         ready = {channel: self.ready() for channel in ("ar", "aw", "w")}
         # A word offered stays until it is taken.
         offered = bool(self._due) and self._due[0][0] <= self._cycle
-        offered = offered and (self._held.get("r") or self.words_a_cycle == 1 or self._rng.random() < self.words_a_cycle)
+        offered = offered and (
+            self._held.get("r") or self.words_a_cycle == 1 or self._rng.random() < self.words_a_cycle
+        )
         self._held["r"] = offered
         bytes_ = harness.ports.widths["m_axi_wstrb"]
         for channel, value in ready.items():
