@@ -18,7 +18,7 @@ BIAS_SLOTS = 8
 """Tiles whose biases are held at once: those between their first command and their last result."""
 
 STEP = data.StructLayout({"first": 1, "last": 1, "frees_a": 1, "frees_b": 1})
-"""A chunk of a tile: whether it is the tile's first and last, and the last to use its part of the buffers of A and B."""
+"""A chunk of a tile: whether it is the first and the last, and the last to use its part of the buffers of A and B."""
 
 
 class Kind:

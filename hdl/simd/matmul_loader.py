@@ -59,107 +59,122 @@ class Loader(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         config, job = self._config, self.job
-        chunks = Chunks(config, job.last_bit)
-        m.submodules.rows = rows = Panels(config.rows, COUNT_BITS)
-        m.submodules.columns = columns = Panels(config.columns, COUNT_BITS)
-        chunk = Signal(len(chunks.last), reset_less=True)
+        self._chunks = chunks = Chunks(config, job.last_bit)
+        m.submodules.rows = self._rows = Panels(config.rows, COUNT_BITS)
+        m.submodules.columns = self._columns = Panels(config.columns, COUNT_BITS)
+        self._chunk = chunk = Signal(len(chunks.last), name="chunk", reset_less=True)
         offset = chunks.first_word(chunk)
-        m.submodules.a = a = RowAddresses(len(job.a_address), len(offset))
-        m.submodules.b = b = RowAddresses(len(job.b_address), len(offset))
-        m.d.comb += [rows.count.eq(job.m), columns.count.eq(job.n), rows.restart.eq(self.go)]
-        for walker, start, stride in ((a, job.a_address, job.a_stride), (b, job.b_address, job.b_stride)):
+        m.submodules.a = self._a = RowAddresses(len(job.a_address), len(offset))
+        m.submodules.b = self._b = RowAddresses(len(job.b_address), len(offset))
+        m.d.comb += [self._rows.count.eq(job.m), self._columns.count.eq(job.n), self._rows.restart.eq(self.go)]
+        for walker, start, stride in ((self._a, job.a_address, job.a_stride), (self._b, job.b_address, job.b_stride)):
             m.d.comb += [walker.start.eq(start), walker.stride.eq(stride), walker.offset.eq(offset)]
 
         # What this step needs, and what no later one does.
-        fresh, row_start = Signal(), Signal()  # nothing is loaded yet; nothing of this row panel is
+        self._fresh, self._row_start = Signal(name="fresh"), Signal(name="row_start")
         single = wire(m, ~chunks.last.any(), "single")
         narrow = wire(m, job.n <= config.columns, "narrow")
-        step = Signal(STEP)
-        load_a, load_b = wire(m, ~single | row_start, "load_a"), wire(m, ~(single & narrow) | fresh, "load_b")
+        self._load_a = wire(m, ~single | self._row_start, "load_a")
+        self._load_b = wire(m, ~(single & narrow) | self._fresh, "load_b")
+        self._step = step = Signal(STEP, name="this_step")
         m.d.comb += [
             step.first.eq(~chunk.any()),
             step.last.eq(chunk == chunks.last),
-            step.frees_a.eq(~single | columns.last),
+            step.frees_a.eq(~single | self._columns.last),
             step.frees_b.eq(~(single & narrow)),
         ]
+        self._commands(m)
+        self._order(m)
+        return m
 
-        bias_at, bias_index = self._bias(m, columns)
-        index = Signal(INDEX_BITS)
-        give, taken, kind = Signal(), Signal(), Signal(2)
-        last_row = wire(m, index == Mux(kind == Kind.A, rows.last_index, columns.last_index), "last_row")
-        with m.If(taken):
-            m.d.sync += index.eq(index + 1)
-            with m.If(last_row | (kind == Kind.BIAS)):
-                m.d.sync += index.eq(0)
-        given = [wire(m, taken & last_row & (kind == one), f"given_{one}") for one in (Kind.A, Kind.B)]
-        a_room = self._room(m, "a", chunks.slots, given[0], self.step_done & self.step.frees_a)
-        b_room = self._room(m, "b", chunks.slots, given[1], self.step_done & self.step.frees_b)
-        bias_room = self._room(m, "bias", BIAS_SLOTS, taken & (kind == Kind.BIAS), self.tile_done & job.has_bias)
-        m.d.comb += [a.step.eq(taken & (kind == Kind.A)), b.step.eq(taken & (kind == Kind.B))]
-
+    def _order(self, m):
+        """The states: a step is begun, has its commands given, and leads to the next one."""
+        step, last_row, taken = self._step, self._last_row, self._taken
         with m.FSM():
             with m.State("IDLE"), m.If(self.go):
-                m.d.comb += [a.restart.eq(1), b.restart.eq(1), columns.restart.eq(1)]
-                m.d.sync += [chunk.eq(0), fresh.eq(1), row_start.eq(1), index.eq(0)]
+                m.d.comb += [self._a.restart.eq(1), self._b.restart.eq(1), self._columns.restart.eq(1)]
+                m.d.sync += [self._chunk.eq(0), self._fresh.eq(1), self._row_start.eq(1)]
                 m.next = "BEGIN"
             with m.State("BEGIN"):
-                m.d.comb += [a.begin.eq(load_a), b.begin.eq(load_b)]
-                with m.If(step.first & job.has_bias):
+                m.d.comb += [self._a.begin.eq(self._load_a), self._b.begin.eq(self._load_b)]
+                m.next = "B"
+                with m.If(step.first & self.job.has_bias):
                     m.next = "BIAS"
-                with m.Elif(load_a):
+                with m.Elif(self._load_a):
                     m.next = "A"
-                with m.Else():
-                    m.next = "B"
             with m.State("BIAS"):
-                m.d.comb += [give.eq(bias_room), kind.eq(Kind.BIAS)]
-                with m.If(taken & load_a):
+                m.d.comb += [self._give.eq(1), self._kind.eq(Kind.BIAS)]
+                with m.If(taken & self._load_a):
                     m.next = "A"
                 with m.Elif(taken):
                     m.next = "B"
             with m.State("A"):
-                m.d.comb += [give.eq(index.any() | a_room), kind.eq(Kind.A)]
-                with m.If(taken & last_row & load_b):
+                m.d.comb += [self._give.eq(1), self._kind.eq(Kind.A)]
+                with m.If(taken & last_row & self._load_b):
                     m.next = "B"
                 with m.Elif(taken & last_row):
                     m.next = "NEXT"
             with m.State("B"):
-                m.d.comb += [give.eq(index.any() | b_room), kind.eq(Kind.B)]
+                m.d.comb += [self._give.eq(1), self._kind.eq(Kind.B)]
                 with m.If(taken & last_row):
                     m.next = "NEXT"
             with m.State("NEXT"):
-                m.d.sync += [fresh.eq(0), chunk.eq(Mux(step.last, 0, chunk + 1))]
-                m.d.comb += columns.step.eq(step.last)
-                m.d.comb += b.close.eq(step.last)
+                m.d.sync += [self._fresh.eq(0), self._chunk.eq(self._chunk + 1)]
                 m.next = "BEGIN"
                 with m.If(step.last):
-                    m.d.sync += row_start.eq(columns.last)
-                    with m.If(columns.last):
-                        m.d.comb += [b.restart.eq(1), columns.restart.eq(1), a.close.eq(1), rows.step.eq(1)]
-                        with m.If(rows.last):
+                    m.d.sync += [self._chunk.eq(0), self._row_start.eq(self._columns.last)]
+                    m.d.comb += [self._columns.step.eq(1), self._b.close.eq(1)]
+                    with m.If(self._columns.last):
+                        m.d.comb += [self._columns.restart.eq(1), self._rows.step.eq(1)]
+                        m.d.comb += [self._b.restart.eq(1), self._a.close.eq(1)]
+                        with m.If(self._rows.last):
                             m.next = "IDLE"
 
-        # A register, from which the two sides take the command when they can.
+    def _commands(self, m):
+        """Of the kind that is asked for, row after row; a register, from which both sides take each when they can."""
+        step, load_b = self._step, self._load_b
+        self._give, self._taken = Signal(name="give"), Signal(name="taken")
+        self._kind = kind = Signal(2, name="kind")
+        index = Signal(INDEX_BITS)
+        bias_at, bias_index = self._bias(m)
+        is_a, is_b, is_bias = (
+            wire(m, kind == one, name) for one, name in ((Kind.A, "is_a"), (Kind.B, "is_b"), (Kind.BIAS, "is_bias"))
+        )
+        end = Mux(is_a, self._rows.last_index, self._columns.last_index)
+        self._last_row = last_row = wire(m, is_bias | (index == end), "last_row")
+        given, freed = wire(m, self._taken & last_row, "given"), self.step
+        room = [
+            self._room(m, "a", self._chunks.slots, given & is_a, self.step_done & freed.frees_a),
+            self._room(m, "b", self._chunks.slots, given & is_b, self.step_done & freed.frees_b),
+            self._room(m, "bias", BIAS_SLOTS, given & is_bias, self.tile_done & self.job.has_bias),
+        ]
+        has_room = index.any() | (Cat(room) & Cat(is_a, is_b, is_bias)).any()
+        with m.If(self._taken):
+            m.d.sync += index.eq(Mux(last_row, 0, index + 1))
+
         read, fill = self.read.payload, self.fill.payload
         free = (~self.read.valid | self.read.ready) & (~self.fill.valid | self.fill.ready)
-        m.d.comb += taken.eq(give & free)
-        with m.If(self.read.ready):
-            m.d.sync += self.read.valid.eq(0)
-        with m.If(self.fill.ready):
-            m.d.sync += self.fill.valid.eq(0)
-        with m.If(taken):
+        m.d.comb += [
+            self._taken.eq(self._give & has_room & free),
+            self._a.step.eq(self._taken & is_a),
+            self._b.step.eq(self._taken & is_b),
+        ]
+        for side in (self.read, self.fill):
+            with m.If(side.ready):
+                m.d.sync += side.valid.eq(0)
+        with m.If(self._taken):
             m.d.sync += [
                 self.read.valid.eq(1),
                 self.fill.valid.eq(1),
-                read.address.eq(Mux(kind == Kind.A, a.address, Mux(kind == Kind.B, b.address, bias_at))),
+                read.address.eq(Mux(is_a, self._a.address, Mux(is_b, self._b.address, bias_at))),
+                read.words.eq(self._chunks.words(kind, step.last, bias_index)),
                 fill.kind.eq(kind),
-                fill.index.eq(Mux(kind == Kind.BIAS, bias_index, index)),
+                fill.index.eq(Mux(is_bias, bias_index, index)),
                 fill.short.eq(step.last),
                 fill.ends_operand.eq(last_row),
-                fill.ends_step.eq(last_row & ((kind == Kind.B) | ((kind == Kind.A) & ~load_b))),
+                fill.ends_step.eq(last_row & (is_b | (is_a & ~load_b))),
                 fill.step.eq(step),
             ]
-            m.d.sync += read.words.eq(chunks.words(kind, step.last, bias_index))
-        return m
 
     def _room(self, m, name, slots, given, freed):
         """Whether one of the slots is free."""
@@ -170,9 +185,9 @@ class Loader(wiring.Component):
             m.d.sync += used.eq(used + given - freed)
         return wire(m, used < slots, f"room_{name}")
 
-    def _bias(self, m, columns):
-        """Of a panel's biases: the address, `index` of the command, and whether there is room."""
-        config, job = self._config, self.job
+    def _bias(self, m):
+        """Of a panel's biases: the address, and `index` of the command."""
+        config, job, columns = self._config, self.job, self._columns
         sharing = log2(bias_panels(config))
         place = Signal(len(job.bias_address) + sharing, reset_less=True)  # in panels, or in words if they are larger
         with m.If(columns.restart):
