@@ -136,6 +136,16 @@ BLOCKS = {
             bench="sim.simd.mac_bench,sim.simd.mac_control_bench",
             default="mac_quad",
         ),
+        Block(
+            name="simd.matmul",
+            summary="matrix products from memory to memory, in the formats of simd.mac",
+            config="hdl.simd.config:MatmulConfig",
+            component="hdl.simd.matmul:build",
+            vectors="sim.simd.matmul_vectors",
+            bench="sim.simd.matmul_bench",
+            default="matmul_digits",
+            from_memory=True,
+        ),
     ]
 }
 

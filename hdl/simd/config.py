@@ -9,7 +9,15 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from hdl.common.block import BlockConfig
 from hdl.common.format_table import ELEMENTS, FloatFormat
-from hdl.simd.modes import ACCUMULATOR_BITS, ACCUMULATOR_EXPONENT, MODES, OUTPUT_FORMATS
+from hdl.simd.modes import (
+    ACCUMULATOR_BITS,
+    ACCUMULATOR_EXPONENT,
+    BIAS_BITS,
+    BIAS_EXPONENTS,
+    MODES,
+    OPERAND_BITS,
+    OUTPUT_FORMATS,
+)
 
 
 class DotConfig(BlockConfig):
@@ -182,12 +190,28 @@ class EngineConfig(BlockConfig):
         return ACCUMULATOR_BITS - 2 + found.product_exponent - EngineConfig.place(mode) - 2 * bias
 
     @property
+    def reached_segments(self) -> range:
+        """Segments of the accumulator that a sum of `Mode.most_products` products needs, its sign included."""
+        sums = {mode: MODES[mode].most_products * MODES[mode].largest_product for mode in self.modes}
+        sign = max(self.place(mode) + total.bit_length() for mode, total in sums.items())
+        lowest = min(self.place(mode) for mode in self.modes)
+        return range(lowest // self.segment_bits, sign // self.segment_bits + 1)
+
+    @property
     def result_bits(self) -> int:
         """The widest format that sums are rounded into."""
         return max(ELEMENTS[name].bits for name in self.encodings)
 
     pipeline_cycles: ClassVar[int] = 5
     """From operands to accumulator: decoder of P(16,1), multiplier, aligner in two steps, accumulator."""
+
+    def term_cycles(self, mode: str) -> int:
+        """From the cycle of a beat's operands to the one in which the accumulator takes their sum; other modes than
+        P(16,1) do without the stage of its decoder."""
+        return self.pipeline_cycles - 1 - (mode != "p16_1")
+
+    special_cycles: ClassVar[int] = 1
+    """From the cycle of a beat's operands to the one in which NaNs and infinities of its products are told."""
 
     @property
     def format_parameters(self) -> dict[str, int]:
@@ -281,13 +305,40 @@ class MatmulConfig(EngineConfig):
         """Bytes of a word of the memory port; addresses and strides are multiples of it."""
         return self.bus_bits // 8
 
-    drain_cycles: ClassVar[int] = 8
-    """From the array's chain of results to a code, see `hdl.simd.pipelined_drain`."""
+    @property
+    def engines(self) -> int:
+        """Engines of the array, and results of a tile."""
+        return self.rows * self.columns
+
+    @property
+    def chunk_words(self) -> int:
+        """Memory words of a row's or a column's chunk of K: half of its buffer."""
+        return self.depth_beats * OPERAND_BITS // self.bus_bits
+
+    @property
+    def result_depth(self) -> int:
+        """Results that wait for the writer; so many that tiles as short as the array's results need never wait."""
+        return 2 * self.engines + 32
+
+    @property
+    def total_bits(self) -> int:
+        """A sum with its bias, counted in the accumulator's last place: either fits with a bit to spare."""
+        bias_top = BIAS_BITS + BIAS_EXPONENTS[-1] - ACCUMULATOR_EXPONENT
+        return max(bias_top, self.reached_segments.stop * self.segment_bits) + 1
+
+    buffer_cycles: ClassVar[int] = 2
+    """From the sequencer's taking a beat to its operands at the engines."""
+
+    bias_cycles: ClassVar[int] = 3
+    """From asking for a bias to its being there, in its place within a segment."""
+
+    drain_cycles: ClassVar[int] = 7
+    """From the head of the array's chain of results to a code."""
 
     @property
     def latency_cycles(self) -> int:
-        """From the array's taking the last beat of a tile to its first code."""
-        return self.pipeline_cycles + 1 + self.drain_cycles
+        """From the array's taking the last beat of a tile to its first code, in P(16,1); one less in other modes."""
+        return self.buffer_cycles + self.pipeline_cycles + 1 + self.drain_cycles
 
     @property
     def register_source(self) -> tuple[Path, dict[str, int]]:

@@ -24,17 +24,24 @@ class Accumulator(wiring.Component):
     After the last term, as many cycles without one as there are segments above the lowest bring every carry home. In
     modes that do not need them (`wide` low) the topmost segments stand still; then the sign stands below them.
 
+    Parameters
+    ----------
+    segments : those that are built, by their places in the whole accumulator; all of them if None. What a term has
+        elsewhere is left out: zeros below, copies of the sign above.
+
     Members
     -------
-    clear : the accumulator becomes 0
+    clear : what was added so far is forgotten, carries too; a term that comes with it is the first of a new sum
     term, segment : of `Aligner`; 0 where there is none
     wide : the topmost segments take part
-    shift_up : every segment moves one up, zeros follow; this and `clear` only when no carries are left
-    value : the accumulator
+    shift_up : every segment moves one up, zeros follow; only when no carries are left
+    value : the segments that are built
+    carries : what is still to be added to the segment above each; that of the topmost is dropped
     """
 
-    def __init__(self, config: EngineConfig):
+    def __init__(self, config: EngineConfig, segments: range | None = None):
         self._config = config
+        self._segments = range(ACCUMULATOR_BITS // config.segment_bits) if segments is None else segments
         super().__init__(
             {
                 "clear": In(1),
@@ -42,7 +49,8 @@ class Accumulator(wiring.Component):
                 "segment": In(8),
                 "wide": In(1),
                 "shift_up": In(1),
-                "value": Out(ACCUMULATOR_BITS),
+                "value": Out(config.segment_bits * len(self._segments)),
+                "carries": Out(len(self._segments)),
             }
         )
 
@@ -53,11 +61,11 @@ class Accumulator(wiring.Component):
         slices = [self.term[low : low + bits] for low in range(0, len(self.term), bits)]
         slices[-1] = extended(slices[-1], bits)
         sign = self.term[-1]
-        segments = [Signal(bits, name=f"segment_{k}", reset_less=True) for k in range(count)]
-        carries = [Signal(name=f"carry_{k}", reset_less=True) for k in range(count)]
+        segments = {k: Signal(bits, name=f"segment_{k}", reset_less=True) for k in self._segments}
+        carries = {k: Signal(name=f"carry_{k}", reset_less=True) for k in self._segments}
         above = Const(0, 1)  # this segment lies above the whole term: it gets copies of the sign
         keep = ~(self.clear | self.shift_up)
-        for k in range(count):
+        for k in self._segments:
             terms = []
             for index, part in enumerate(slices):
                 lowest = k - index + SEGMENTS_BELOW
@@ -69,12 +77,15 @@ class Accumulator(wiring.Component):
                 above = wire(m, above | here, f"above_{k}")
             frozen = k >= count - FROZEN_SEGMENTS
             terms.append((sign & above & (self.wide if frozen else Const(1, 1))).replicate(bits))
-            below = segments[k - 1] if k else Const(0, bits)
-            kept = Signal(bits, name=f"kept_{k}")
-            m.d.comb += kept.eq((segments[k] & keep.replicate(bits)) | (below & self.shift_up.replicate(bits)))
-            carry = carries[k - 1] if k else Const(0, 1)
+            below = segments.get(k - 1, Const(0, bits))
+            # The carry comes in as a bit below both, so that tools make one adder of it.
+            kept = Signal(bits + 1, name=f"kept_{k}")
+            left = (segments[k] & keep.replicate(bits)) | (below & self.shift_up.replicate(bits))
+            m.d.comb += kept.eq(Cat(Const(1, 1), left))
+            carry = carries[k - 1] & ~self.clear if k - 1 in carries else Const(0, 1)
             if k == count - FROZEN_SEGMENTS:
                 carry = carry & self.wide
-            m.d.sync += Cat(segments[k], carries[k]).eq(kept + reduce(or_, terms) + carry)
-        m.d.comb += self.value.eq(Cat(segments))
+            total = kept + Cat(carry, reduce(or_, terms))
+            m.d.sync += Cat(segments[k], carries[k]).eq(total[1:])
+        m.d.comb += [self.value.eq(Cat(segments.values())), self.carries.eq(Cat(carries.values()))]
         return m

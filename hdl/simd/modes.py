@@ -48,6 +48,19 @@ class Mode:
         return 2 * element.lsb_exponent
 
     @property
+    def largest_product(self) -> int:
+        """A power of two that no product exceeds, counted in `product_exponent`."""
+        element = self.element
+        if isinstance(element, PositFormat):
+            exponent = element.max_scale
+        elif isinstance(element, FloatFormat):
+            exponent = (element.max_code >> element.mantissa_bits) - element.bias + 1
+        else:
+            assert isinstance(element, IntFormat)
+            exponent = element.bits - 1 + element.lsb_exponent
+        return 1 << (2 * exponent - self.product_exponent)
+
+    @property
     def most_products(self) -> int:
         """Products of a dot product that the accumulator holds whatever they are."""
         return (1 << 15) - 1 if self.name == "p16_1" else 1 << 20
@@ -97,3 +110,10 @@ ACCUMULATOR_EXPONENT = -56
 JOB_BITS = 16
 JOB_MODE, JOB_OUTPUT, JOB_INFINITY = slice(0, 4), slice(4, 8), 8
 """Fields of a job: mode, output format, and whether overflow gives infinity where there is one."""
+
+BIAS_BITS = 32
+BIAS_EXPONENTS = range(-56, 33)
+"""A bias is an integer of so many bits, times 2 to one of these."""
+
+SCALE_BITS = 7
+"""Of the power of two that a result is multiplied by before it is rounded, two's complement."""

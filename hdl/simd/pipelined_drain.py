@@ -1,0 +1,170 @@
+"""The array's sums become codes: a result every cycle, its way cut by registers.
+
+cycle 0      bias to its segments; in each segment the sum, the carry saved for it, and the bias are added
+cycles 1, 2  the segments' carries are brought home, those of the lower half first
+cycles 3, 4  normalised, by whole segments and by bits
+cycle 5      shifted to where the output format's last bit is
+cycle 6      rounded, encoded
+"""
+
+from __future__ import annotations
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from hdl.common.arithmetic import extended, wire
+from hdl.common.format_table import PositFormat
+from hdl.simd.config import MatmulConfig
+from hdl.simd.mac_output import Body, ResultEncoder, Special, fraction_bits, normalise
+from hdl.simd.matmul_array import delayed, sum_layout
+from hdl.simd.modes import ACCUMULATOR_EXPONENT, BIAS_BITS, MODES, OUTPUT_FORMATS, SCALE_BITS, STATUS
+
+EXPONENT_BITS = 9
+"""Of a scaled sum's leading digit: 2**-121 to 2**135."""
+
+
+def result_layout(config: MatmulConfig) -> data.StructLayout:
+    """A result: its code, and its status bits in the order of `STATUS`."""
+    return data.StructLayout({"code": config.result_bits, "status": len(STATUS)})
+
+
+class PipelinedDrain(wiring.Component):
+    """y = encode(output, (sum + bias) * 2**scale), rounded once, to nearest even; see `hdl/simd/README.md`.
+
+    Latency: `config.drain_cycles`. Throughput: a result a cycle. It never waits.
+
+    Members
+    -------
+    mode, output, infinity, relu, bias_segment, scale_exponent : of the job; `bias_segment` is the bias's place in whole
+        segments
+    valid, sum, bias : a finished sum is here, and its bias in its place within a segment
+    done, result : a result is here
+    """
+
+    def __init__(self, config: MatmulConfig):
+        self._config = config
+        super().__init__(
+            {
+                "mode": In(config.mode_bits),
+                "output": In(config.output_bits),
+                "infinity": In(1),
+                "relu": In(1),
+                "bias_segment": In(3),
+                "scale_exponent": In(signed(SCALE_BITS)),
+                "valid": In(1),
+                "sum": In(sum_layout(config)),
+                "bias": In(signed(BIAS_BITS + config.segment_bits - 1)),
+                "done": Out(1),
+                "result": Out(result_layout(config)),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        config = self._config
+        total = self._resolved(m, *self._segment_sums(m))
+        special = delayed(m, self.sum.special, config.drain_cycles - 1, "special", reset_less=True)
+        m.d.comb += self.done.eq(delayed(m, self.valid, config.drain_cycles, "valid"))
+
+        # Normalised: as many copies of the sign as there are leave the top.
+        significand_bits = fraction_bits(config) + 2
+        steps = [64, 32, 16, 8, 4, 2, 1]
+        steps = [1] * (len(total) - 1 - sum(steps)) + steps  # with one digit more there is one copy more
+        filled = Cat(Const(0, significand_bits + sum(steps) - len(total)), total)
+        coarse, coarse_sticky, coarse_count = normalise(m, filled, Const(0, 1), tuple(steps[:-4]))
+        held, held_sticky, held_count = (
+            self._held(m, value, name)
+            for value, name in ((coarse, "coarse"), (coarse_sticky, "coarse_sticky"), (coarse_count, "coarse_count"))
+        )
+        fine, fine_sticky, fine_count = normalise(m, held, held_sticky, tuple(steps[-4:]))
+        shift = Cat(fine_count, held_count[:3]) + (held_count[3] if len(held_count) > 3 else 0)
+        leading = len(total) - 2 + ACCUMULATOR_EXPONENT
+        exponent = Signal(signed(EXPONENT_BITS), reset_less=True)
+        m.d.sync += exponent.eq(self.scale_exponent + leading - shift)
+        normal, normal_sticky = self._held(m, fine, "normal"), self._held(m, fine_sticky, "normal_sticky")
+
+        encoder = ResultEncoder(m, config, self.output, EXPONENT_BITS)
+        body = encoder.shifted(normal, normal_sticky, exponent)
+        names = ("bits", "sticky", "negative", "zero", "beyond", "beneath")
+        body = Body(**{name: self._held(m, getattr(body, name), f"body_{name}") for name in names})
+        self._encode(m, encoder, body, special)
+        return m
+
+    @staticmethod
+    def _held(m, value, name):
+        return delayed(m, wire(m, value, name), 1, f"{name}_held", reset_less=True)
+
+    def _segment_sums(self, m):
+        """Sum and bias added segment by segment: the segments, and the carries into each; one cycle."""
+        config = self._config
+        bits, count = config.segment_bits, -(-config.total_bits // config.segment_bits)
+        reached = config.reached_segments
+        parts = [extended(self.bias[low:], bits) for low in range(0, len(self.bias), bits)]
+        sign = self.bias[-1]
+        segments, carries = [], []
+        for k in range(count):
+            width = min(bits, config.total_bits - k * bits)
+            bias = Const(0, bits)
+            for index, part in enumerate(parts):
+                if 0 <= k - index < 8:
+                    bias = bias | (part & (self.bias_segment == k - index).replicate(bits))
+            above = wire(m, sign & (self.bias_segment < k - len(parts) + 1), f"above_{k}") if k >= len(parts) else None
+            if above is not None:
+                bias = bias | above.replicate(bits)
+            if k in reached:
+                own = self.sum.value.word_select(k - reached.start, bits)
+            else:
+                own = self.sum.value[-1].replicate(bits) if k >= reached.stop else Const(0, bits)
+            carry = self.sum.carries[k - 1 - reached.start] if k - 1 in reached and k in reached else Const(0, 1)
+            segment = Signal(width, name=f"segment_{k}", reset_less=True)
+            if k < reached.start:
+                m.d.sync += segment.eq(bias)
+                carries.append(Const(0, 1))
+            else:
+                out = Signal(name=f"carry_{k}", reset_less=True)
+                # The carry in comes as a bit below both, which makes one adder of it.
+                both = Cat(Const(1, 1), own[:width]) + Cat(carry, bias[:width])
+                m.d.sync += Cat(segment, out).eq(both[1:])
+                carries.append(out)
+            segments.append(segment)
+        return segments, [Const(0, 1), *carries[:-1]]
+
+    def _resolved(self, m, segments, carries):
+        """The sum, its carries brought home; two cycles."""
+        start = self._config.reached_segments.start
+        middle = (start + len(segments) + 1) // 2
+
+        def part(where):
+            rows = Cat(segments[where]), Cat(Cat(carry, Const(0, len(one) - 1)) for one, carry in
+                                             zip(segments[where], carries[where], strict=True))  # fmt: skip
+            return rows
+
+        untouched = Cat(segments[:start])
+        low = Signal(sum(map(len, segments[start:middle])) + 1)
+        m.d.comb += low.eq(sum(part(slice(start, middle))))
+        low_held = self._held(m, Cat(untouched, low[:-1]), "low")
+        carry = self._held(m, low[-1], "low_carry")
+        high, high_carries = (self._held(m, one, f"high_{i}") for i, one in enumerate(part(slice(middle, None))))
+        total = (Cat(Const(1, 1), high) + Cat(carry, high_carries))[1 : len(high) + 1]
+        return self._held(m, Cat(low_held, total), "total")
+
+    def _encode(self, m, encoder, body, special):
+        posit_mode = Signal()
+        with m.Switch(self.mode):
+            for name in self._config.modes:
+                with m.Case(MODES[name].code):
+                    m.d.comb += posit_mode.eq(isinstance(MODES[name].element, PositFormat))
+        bad, plus, minus = special
+        nar, nan = wire(m, bad & posit_mode, "nar"), wire(m, (bad & ~posit_mode) | (plus & minus), "nan")
+        infinite = wire(m, (plus ^ minus) & ~bad, "infinite")
+        code, overflow, underflow = encoder.rounded(body, Special(nar, nan, plus, minus), self.infinity)
+        # To posits an infinity is NaR, which has no sign.
+        posits = [i for i, name in enumerate(OUTPUT_FORMATS) if name in self._config.outputs and name[0] == "p"]
+        to_posit = Cat(self.output == index for index in posits).any() if posits else Const(0, 1)
+        negative = Mux(infinite, minus & ~to_posit, body.negative)
+        rectified = wire(m, self.relu & ~bad & ~nan & negative, "rectified")
+        status = Cat(nar, nan & ~nar, infinite, overflow, underflow)
+        result = Signal(self.result.shape(), reset_less=True)
+        m.d.sync += result.eq(Cat(code, status) & ~rectified.replicate(len(result.as_value())))
+        m.d.comb += self.result.eq(result)
