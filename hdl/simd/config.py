@@ -332,7 +332,7 @@ class MatmulConfig(EngineConfig):
     bias_cycles: ClassVar[int] = 3
     """From asking for a bias to its being there, in its place within a segment."""
 
-    drain_cycles: ClassVar[int] = 7
+    drain_cycles: ClassVar[int] = 10
     """From the head of the array's chain of results to a code."""
 
     @property

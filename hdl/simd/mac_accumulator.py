@@ -78,14 +78,11 @@ class Accumulator(wiring.Component):
             frozen = k >= count - FROZEN_SEGMENTS
             terms.append((sign & above & (self.wide if frozen else Const(1, 1))).replicate(bits))
             below = segments.get(k - 1, Const(0, bits))
-            # The carry comes in as a bit below both, so that tools make one adder of it.
-            kept = Signal(bits + 1, name=f"kept_{k}")
-            left = (segments[k] & keep.replicate(bits)) | (below & self.shift_up.replicate(bits))
-            m.d.comb += kept.eq(Cat(Const(1, 1), left))
+            kept = Signal(bits, name=f"kept_{k}")
+            m.d.comb += kept.eq((segments[k] & keep.replicate(bits)) | (below & self.shift_up.replicate(bits)))
             carry = carries[k - 1] & ~self.clear if k - 1 in carries else Const(0, 1)
             if k == count - FROZEN_SEGMENTS:
                 carry = carry & self.wide
-            total = kept + Cat(carry, reduce(or_, terms))
-            m.d.sync += Cat(segments[k], carries[k]).eq(total[1:])
+            m.d.sync += Cat(segments[k], carries[k]).eq(kept + reduce(or_, terms) + carry)
         m.d.comb += [self.value.eq(Cat(segments.values())), self.carries.eq(Cat(carries.values()))]
         return m

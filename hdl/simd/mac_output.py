@@ -12,6 +12,7 @@ complementing commute, so the complement waits until after the rounding and shar
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import reduce
 from operator import or_
@@ -91,6 +92,9 @@ class Body:
     beneath: Value
 
 
+Hold = Callable[[Value, str], Value]
+
+
 class ResultEncoder:
     """Encodes into the output formats of a config.
 
@@ -118,7 +122,7 @@ class ResultEncoder:
         """Whether the output is a float."""
         return self._is(FloatFormat)
 
-    def shifted(self, significand: Value, sticky: Value, exponent: Value) -> Body:
+    def shifted(self, significand: Value, sticky: Value, exponent: Value, hold: Hold = lambda value, _: value) -> Body:
         """Brings a normalised value to where the output format's last bit is.
 
         Parameters
@@ -126,6 +130,7 @@ class ResultEncoder:
         significand : of `fraction_bits(config)` + 2 bits, {s, ~s, fraction}; with no sign change on top it is a zero
         sticky : more was lost below
         exponent : of the leading digit, signed
+        hold : makes of values in the middle of the way, and their names, what the rest goes on with: registers
         """
         m, bits = self._module, self._bits
         fraction, sign = significand[:-2], significand[-1]
@@ -168,6 +173,21 @@ class ResultEncoder:
             bodies.append((selected, Cat(Const(0, room - len(fraction) + cut), fraction[cut:], high)))
             rests.append((selected, fraction[:cut].any()))
         body, lost = wire(m, either(bodies, bits), "body"), wire(m, sticky | either(rests, 1), "lost")
+        beyond = self._beyond(biased, sign, fraction)
+        rest = wire(m, fraction.any() | sticky | (posit & ~whole_exponent & posit_exponent), "rest")
+        middle = {
+            "amount": amount,
+            "body": body,
+            "lost": lost,
+            "rest": rest,
+            "sign": sign,
+            "zero": zero,
+            "beyond": beyond,
+        }
+        middle |= {"regime_negative": regime_negative, "large": large}
+        amount, body, lost, rest, sign, zero, beyond, regime_negative, large = (
+            hold(value, name) for name, value in middle.items()
+        )
         fill = wire(m, Mux(posit, ~regime_negative, sign), "fill")
         for level in range((bits - 1).bit_length()):
             step = 1 << level
@@ -178,15 +198,14 @@ class ResultEncoder:
         # A posit that needs more regime bits than there are is the largest or the smallest one. The shift that is one
         # too many is the same for all: they are aligned at their ends.
         limit = wire(m, posit & (amount >= bits - 2), "limit")
-        uneven = (amount > bits - 2) | fraction.any() | sticky | (posit & ~whole_exponent & posit_exponent)
-        uneven = wire(m, uneven, "uneven")
+        uneven = wire(m, (amount > bits - 2) | rest, "uneven")
         extreme = Cat(Const(0, 1), Const(1, 1), (~regime_negative).replicate(bits - 2))
         return Body(
             bits=Mux(limit, extreme, Mux(far, fill.replicate(bits), body)),
             sticky=~limit & (lost | far),
             negative=sign,
             zero=zero,
-            beyond=(limit & large & (sign | uneven)) | self._beyond(biased, sign, fraction),
+            beyond=(limit & large & (sign | uneven)) | beyond,
             beneath=limit & ~large & (~sign | uneven),
         )
 

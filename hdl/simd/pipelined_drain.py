@@ -23,6 +23,9 @@ from hdl.simd.modes import ACCUMULATOR_EXPONENT, BIAS_BITS, MODES, OUTPUT_FORMAT
 EXPONENT_BITS = 9
 """Of a scaled sum's leading digit: 2**-121 to 2**135."""
 
+STEPS = ((64,), (32,), (16, 8), (4, 2, 1))
+"""Places by which a sum is normalised, in each cycle."""
+
 
 def result_layout(config: MatmulConfig) -> data.StructLayout:
     """A result: its code, and its status bits in the order of `STATUS`."""
@@ -69,23 +72,23 @@ class PipelinedDrain(wiring.Component):
 
         # Normalised: as many copies of the sign as there are leave the top.
         significand_bits = fraction_bits(config) + 2
-        steps = [64, 32, 16, 8, 4, 2, 1]
-        steps = [1] * (len(total) - 1 - sum(steps)) + steps  # with one digit more there is one copy more
-        filled = Cat(Const(0, significand_bits + sum(steps) - len(total)), total)
-        coarse, coarse_sticky, coarse_count = normalise(m, filled, Const(0, 1), tuple(steps[:-4]))
-        held, held_sticky, held_count = (
-            self._held(m, value, name)
-            for value, name in ((coarse, "coarse"), (coarse_sticky, "coarse_sticky"), (coarse_count, "coarse_count"))
-        )
-        fine, fine_sticky, fine_count = normalise(m, held, held_sticky, tuple(steps[-4:]))
-        shift = Cat(fine_count, held_count[:3]) + (held_count[3] if len(held_count) > 3 else 0)
+        most = sum(map(sum, STEPS))
+        spare = max(0, len(total) - 1 - most)  # with one digit more than steps there is one copy more
+        normal, sticky = Cat(Const(0, significand_bits + most + spare - len(total)), total), Const(0, 1)
+        shift = Const(0, 1)
+        for cycle, steps in enumerate(STEPS):
+            final = cycle == len(STEPS) - 1
+            normal, sticky, dropped = normalise(m, normal, sticky, steps + (1,) * (spare if final else 0))
+            normal, sticky = self._held(m, normal, f"normal_{cycle}"), self._held(m, sticky, f"sticky_{cycle}")
+            # The steps are powers of two that go down by one place each, the spare one last.
+            shift = Cat(dropped[spare:], shift) + dropped[0] if final and spare else Cat(dropped, shift)
+            shift = shift if final else self._held(m, shift, f"shift_{cycle}")
         leading = len(total) - 2 + ACCUMULATOR_EXPONENT
         exponent = Signal(signed(EXPONENT_BITS), reset_less=True)
         m.d.sync += exponent.eq(self.scale_exponent + leading - shift)
-        normal, normal_sticky = self._held(m, fine, "normal"), self._held(m, fine_sticky, "normal_sticky")
 
         encoder = ResultEncoder(m, config, self.output, EXPONENT_BITS)
-        body = encoder.shifted(normal, normal_sticky, exponent)
+        body = encoder.shifted(normal, sticky, exponent, lambda value, name: self._held(m, value, f"placed_{name}"))
         names = ("bits", "sticky", "negative", "zero", "beyond", "beneath")
         body = Body(**{name: self._held(m, getattr(body, name), f"body_{name}") for name in names})
         self._encode(m, encoder, body, special)

@@ -73,6 +73,7 @@ class Memory {
         write_response = kOkay;
     }
     void drive(Model& m) {
+        if (state == &nothing) return;  // whoever pokes the port's pins is the memory
         ++now;
         budget += state->bandwidth;
         if (budget > 2 * kBeat) budget = 2 * kBeat;
@@ -101,6 +102,7 @@ class Memory {
     }
     // After evaluation with the clock low: what the coming edge moves.
     void sample(Model& m) {
+        if (state == &nothing) return;
         const uint64_t due = now + 1 + state->latency_cycles;
         if (offers_read && m.MEM(rready)) {
             offers_read = false;

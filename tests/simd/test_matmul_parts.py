@@ -49,7 +49,7 @@ def test_matmul_config_derives_sizes():
     config = config_of(bus_bits=256, depth_beats=64)
     assert (config.engines, config.chunk_words, config.result_depth, config.total_bits) == (12, 8, 56, 121)
     assert config_of(modes=["p16_1"]).total_bits == 129
-    assert config.latency_cycles == 2 + config.pipeline_cycles + 1 + 7
+    assert config.latency_cycles == 2 + config.pipeline_cycles + 1 + 10
 
 
 @pytest.mark.parametrize("bus_bytes", [4, 64])
