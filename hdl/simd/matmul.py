@@ -177,7 +177,7 @@ class Matmul(wiring.Component):
         m.d.comb += [
             job.start.eq(bank.control.start.value),
             job.ended.eq(writer.done),
-            bank.status.busy.next.eq(job.running),
+            bank.status.busy.next.eq(job.busy),
         ]
         counted = ((bank.cycles, job.running), (bank.beats, beat), (bank.jobs, job.ended & job.running))
         for register, event in counted:

@@ -74,8 +74,9 @@ class Job(wiring.Component):
     Members
     -------
     registers : of `REGISTERS`; addresses and strides must not change while a job is running
-    start : a pulse; ignored while a job is checked or is running
-    go : a pulse in the second cycle after it, if the job can be; from then on `running`
+    start : a pulse
+    busy : a start is ignored
+    go : a pulse in the cycle after it, if the job can be; from then on `running`
     job : from `go` to the end
     bad : a pulse instead of `go`
     ended : all is done; ends a running job
@@ -88,6 +89,7 @@ class Job(wiring.Component):
             {
                 "registers": In(wiring.Signature({name: Out(bits) for name, (_, _, bits) in REGISTERS.items()})),
                 "start": In(1),
+                "busy": Out(1),
                 "go": Out(1),
                 "running": Out(1),
                 "job": Out(job_signature(config)),
@@ -101,7 +103,7 @@ class Job(wiring.Component):
         m = Module()
         checking = Signal()
         wrong = Signal(reset_less=True)
-        taken = wire(m, self.start & ~self.running & ~checking, "taken")
+        taken = wire(m, self.start & ~self.busy, "taken")
         m.d.sync += checking.eq(taken)
         with m.If(taken):
             m.d.sync += wrong.eq(self._wrong(m))
@@ -115,6 +117,7 @@ class Job(wiring.Component):
         with m.Elif(self.ended):
             m.d.sync += self.running.eq(0)
         m.d.comb += [
+            self.busy.eq(checking | self.running),
             self.go.eq(checking & ~wrong),
             self.bad.eq(checking & wrong),
             self.done.eq(self.bad | (self.ended & self.running)),

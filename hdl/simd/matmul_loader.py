@@ -72,8 +72,8 @@ class Loader(wiring.Component):
 
         # What this step needs, and what no later one does.
         self._fresh, self._row_start = Signal(name="fresh"), Signal(name="row_start")
-        single = wire(m, ~chunks.last.any(), "single")
-        narrow = wire(m, job.n <= config.columns, "narrow")
+        single, narrow = Signal(reset_less=True), Signal(reset_less=True)  # one chunk of K; one panel of columns
+        m.d.sync += [single.eq(~chunks.last.any()), narrow.eq(job.n <= config.columns)]
         self._load_a = wire(m, ~single | self._row_start, "load_a")
         self._load_b = wire(m, ~(single & narrow) | self._fresh, "load_b")
         self._step = step = Signal(STEP, name="this_step")

@@ -37,7 +37,8 @@ def slot_case(config: MatmulConfig, slot, values):
 class TileRows(wiring.Component):
     """The rows of all tiles in the order in which the array gives them.
 
-    Throughput: a row a cycle, and two cycles a tile, in which the row before can still be taken.
+    Throughput: a row a cycle, and one cycle a tile, two at the end of a row panel, in which the row before can still be
+    taken.
 
     Members
     -------
@@ -62,7 +63,6 @@ class TileRows(wiring.Component):
             rows.count.eq(job.m),
             columns.count.eq(job.n),
             rows.restart.eq(self.go),
-            columns.restart.eq(self.go),
             addresses.start.eq(job.c_address),
             addresses.stride.eq(job.c_stride),
             addresses.offset.eq(offset),
@@ -85,6 +85,7 @@ class TileRows(wiring.Component):
             with m.State("IDLE"):
                 m.d.sync += offset.eq(0)
                 with m.If(self.go):
+                    m.d.comb += columns.restart.eq(1)
                     m.next = "BEGIN"
             with m.State("BEGIN"):
                 m.d.comb += addresses.begin.eq(1)
@@ -95,17 +96,18 @@ class TileRows(wiring.Component):
                 with m.If(free):
                     m.d.sync += index.eq(index + 1)
                     m.d.comb += addresses.step.eq(1)
-                    with m.If(end):
+                    with m.If(end & columns.last):
                         m.next = "NEXT"
+                    with m.Elif(end):
+                        m.d.comb += columns.step.eq(1)
+                        m.d.sync += offset.eq(offset + panel_bytes)
+                        m.next = "BEGIN"
             with m.State("NEXT"):
-                m.d.sync += offset.eq(offset + panel_bytes)
-                m.d.comb += columns.step.eq(1)
+                m.d.sync += offset.eq(0)
+                m.d.comb += [columns.restart.eq(1), addresses.close.eq(1), rows.step.eq(1)]
                 m.next = "BEGIN"
-                with m.If(columns.last):
-                    m.d.sync += offset.eq(0)
-                    m.d.comb += [columns.restart.eq(1), addresses.close.eq(1), rows.step.eq(1)]
-                    with m.If(rows.last):
-                        m.next = "IDLE"
+                with m.If(rows.last):
+                    m.next = "IDLE"
         return m
 
 

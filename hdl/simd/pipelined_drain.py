@@ -112,8 +112,8 @@ class PipelinedDrain(wiring.Component):
             for index, part in enumerate(parts):
                 if 0 <= k - index < 8:
                     bias = bias | (part & (self.bias_segment == k - index).replicate(bits))
-            above = wire(m, sign & (self.bias_segment < k - len(parts) + 1), f"above_{k}") if k >= len(parts) else None
-            if above is not None:
+            if k >= len(parts):
+                above = wire(m, sign & (self.bias_segment < k - len(parts) + 1), f"above_{k}")
                 bias = bias | above.replicate(bits)
             if k in reached:
                 own = self.sum.value.word_select(k - reached.start, bits)
@@ -138,21 +138,22 @@ class PipelinedDrain(wiring.Component):
         start = self._config.reached_segments.start
         middle = (start + len(segments) + 1) // 2
 
-        def part(where):
-            rows = Cat(segments[where]), Cat(Cat(carry, Const(0, len(one) - 1)) for one, carry in
-                                             zip(segments[where], carries[where], strict=True))  # fmt: skip
-            return rows
+        def rows(where):
+            """The segments, and the carries in their places."""
+            wide = [Cat(carry, Const(0, len(one) - 1)) for one, carry in zip(segments, carries, strict=True)]
+            return Cat(segments[where]), Cat(wide[where])
 
         untouched = Cat(segments[:start])
-        low = Signal(sum(map(len, segments[start:middle])) + 1)
-        m.d.comb += low.eq(sum(part(slice(start, middle))))
+        low_segments, low_carries = rows(slice(start, middle))
+        low = wire(m, low_segments + low_carries, "low_sum")
         low_held = self._held(m, Cat(untouched, low[:-1]), "low")
         carry = self._held(m, low[-1], "low_carry")
-        high, high_carries = (self._held(m, one, f"high_{i}") for i, one in enumerate(part(slice(middle, None))))
+        high, high_carries = (self._held(m, one, f"high_{i}") for i, one in enumerate(rows(slice(middle, None))))
         total = (Cat(Const(1, 1), high) + Cat(carry, high_carries))[1 : len(high) + 1]
         return self._held(m, Cat(low_held, total), "total")
 
     def _encode(self, m, encoder, body, special):
+        """Rounding, specials, status, ReLU; one cycle."""
         posit_mode = Signal()
         with m.Switch(self.mode):
             for name in self._config.modes:
