@@ -23,7 +23,7 @@ STALLS = [(0.0, 0.0), (0.4, 0.4), (0.7, 0.1), (0.1, 0.7)]
 QUICK_DOTS, DEEP_DOTS = {QUAD: 10_000, FULL: 3_000}, 100_000  # of a mode, over all stalls
 SMALL = {"modes": ["fp4", "p8_0"], "outputs": ["p8_0", "e5m2"], "core_only": True}
 WHOLE = {"modes": ["fp4", "e5m2", "mxfp4", "nvfp4"], "outputs": ["p8_0", "fp32"]}
-BLOCKS = {"modes": ["mxfp4", "nvfp4", "mxfp8_e5m2", "p8_0"], "outputs": ["e5m2", "p16_1"], "core_only": True}
+BLOCKS = {"modes": ["mxfp4", "nvfp4", "p8_0"], "outputs": ["e5m2", "p16_1"], "core_only": True}
 CONFIGS = {name: load_design(name).config.model_dump(mode="json") for name in DESIGNS}
 CONFIGS |= {"small": SMALL, "blocks": BLOCKS, "whole": WHOLE}
 
@@ -131,7 +131,7 @@ def between_opposites(config, mode, step):
 @pytest.mark.parametrize(("built", "mode"), MODES_OF, indirect=["built"])
 def test_mac_loses_nothing_where_large_products_cancel(built, mode, step):
     step = step if MODES[mode].slot_bits == 8 else 1
-    compare(built, between_opposites(mode, step), stall_in=0, stall_out=0)
+    compare(built, between_opposites(built.config, mode, step), stall_in=0, stall_out=0)
 
 
 @pytest.mark.parametrize("built", DESIGNS, indirect=True)
@@ -167,8 +167,6 @@ def test_mac_handshakes_do_not_wait_for_each_other_within_a_cycle(built):
         ("small", "accumulator", "+", "-"),
         ("small", "drain", "^", "&"),
         ("blocks", "scales", "+", "-"),
-        ("blocks", "scales", "&", "|"),
-        ("blocks", "block_sum", "-", "+"),
         ("blocks", "block_sum", "&", "|"),
         ("blocks", "sequence", "&", "|"),
     ],
