@@ -18,6 +18,14 @@ def wire(m: Module, value: Value, name: str) -> Signal:
     return carrier
 
 
+def register(m: Module, value: Value, name: str) -> Signal:
+    """`value` a cycle later; not reset, as data need not be."""
+    value = Value.cast(value)
+    held = Signal(value.shape(), name=name, reset_less=True)
+    m.d.sync += held.eq(value)
+    return held
+
+
 class Columns:
     """A sum modulo 2**width, as bits by weight. Each bit has an arrival time in gates, so that late ones go last."""
 

@@ -80,6 +80,10 @@ def decoder_of(mode: str) -> str:
     return "int8" if element.name == "int8_q6" else element.name
 
 
+NUMBER_BITS = {"fp4": 6, "p4_1": 10, "p8_0": 14, "p16_1": 14, "int4": 4, "int8": 8, "e4m3": 5, "e5m2": 4}
+"""An operand as a fixed-point number, with its sign; of P(16,1) and 8-bit floats, whose range is too large for that, the
+significand."""
+
 RUNNING_VALUE_BITS = 33
 """What a sum of blocks takes of the aligner's sum, with its sign: see `hdl.simd.mac_blocks`."""
 
@@ -101,6 +105,9 @@ class EngineConfig(BlockConfig):
     )
     """Formats of results that a job can choose from."""
 
+    technology: Literal["asic", "fpga"] = "asic"
+    """What multiplies and adds: columns of gates, or DSP blocks and carry chains."""
+
     segment_bits: ClassVar[int] = 16
 
     @model_validator(mode="after")
@@ -109,6 +116,8 @@ class EngineConfig(BlockConfig):
             twice = sorted({item for item in chosen if chosen.count(item) > 1})
             if twice:
                 raise ValueError(f"{name} must name every format once, not {twice[0]} twice")
+        if self.technology == "fpga" and self.block_modes:
+            raise ValueError(f"modes must be single formats for technology fpga, not {self.block_modes[0]}")
         return self
 
     @property
@@ -140,11 +149,15 @@ class EngineConfig(BlockConfig):
     @property
     def significand_bits(self) -> int:
         """Operand width of each of the four multiplier blocks."""
+        if self.technology == "fpga":
+            return max(NUMBER_BITS[decoder] for decoder in self.decoders)
         return 8 if "int8" in self.decoders else 7
 
     @property
     def lane_shift_bits(self) -> int:
-        """Bits of a byte lane's shift."""
+        """Bits of a byte lane's shift; one, always zero, where every operand is in its place before it is multiplied."""
+        if self.technology == "fpga" and not {"e4m3", "e5m2"} & set(self.decoders):
+            return 1
         return 6 if "e5m2" in self.decoders else 5
 
     @property
@@ -202,13 +215,16 @@ class EngineConfig(BlockConfig):
         """The widest format that sums are rounded into."""
         return max(ELEMENTS[name].bits for name in self.encodings)
 
-    pipeline_cycles: ClassVar[int] = 5
-    """From operands to accumulator: decoder of P(16,1), multiplier, aligner in two steps, accumulator."""
+    @property
+    def pipeline_cycles(self) -> int:
+        """From operands to accumulator: decoder of P(16,1), multiplier, aligner in two steps, accumulator. On FPGAs the
+        aligner takes three."""
+        return 6 if self.technology == "fpga" else 5
 
     def term_cycles(self, mode: str) -> int:
         """From the cycle of a beat's operands to the one in which the accumulator takes their sum; other modes than
-        P(16,1) do without the stage of its decoder."""
-        return self.pipeline_cycles - 1 - (mode != "p16_1")
+        P(16,1) do without the stage of its decoder, but on FPGAs all decoders have one."""
+        return self.pipeline_cycles - 1 - (mode != "p16_1" and self.technology == "asic")
 
     special_cycles: ClassVar[int] = 1
     """From the cycle of a beat's operands to the one in which NaNs and infinities of its products are told."""
@@ -223,8 +239,8 @@ class EngineConfig(BlockConfig):
 
     @property
     def multipliers(self) -> int:
-        """None that a tool could map to a DSP block: the array is made of gates."""
-        return 0
+        """Those that a tool can map to DSP blocks."""
+        return 4 if self.technology == "fpga" else 0
 
 
 class MacConfig(EngineConfig):

@@ -3,13 +3,16 @@ sum lies within the accumulator's segments."""
 
 from __future__ import annotations
 
+from functools import reduce
+from operator import add
+
 from amaranth.hdl import Cat, Const, Module, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from hdl.common.arithmetic import Columns, shift_left, wire
+from hdl.common.arithmetic import Columns, register, shift_left, wire
 from hdl.simd.config import RUNNING_VALUE_BITS, EngineConfig
-from hdl.simd.mac_lanes import LANES, odd_magnitude_bits
+from hdl.simd.mac_ports import LANES, product_members
 from hdl.simd.modes import MODES
 
 ODD_BITS = 17
@@ -26,7 +29,7 @@ EARLY_BITS = 13
 class Aligner(wiring.Component):
     """The sum of a beat's products in its place.
 
-    Latency: 2 cycles.
+    Latency: 2 cycles, on FPGAs 3.
 
     Members
     -------
@@ -45,15 +48,10 @@ class Aligner(wiring.Component):
             "place": In(7),
             "term": Out(signed(config.term_bits)),
             "segment": Out(8),
+            **product_members(config, In),
         }
         if config.block_modes:
             members["running"] = In(signed(RUNNING_VALUE_BITS))
-        for k in range(LANES):
-            members[f"product_{k}"] = In(signed(2 * config.significand_bits + 1))
-            members[f"shift_{k}"] = In(config.lane_shift_bits)
-            members[f"odd_sign_{k}"] = In(1)
-            members[f"odd_magnitude_{k}"] = In(odd_magnitude_bits(config))
-            members[f"odd_shift_{k}"] = In(5)
         super().__init__(members)
 
     @staticmethod
@@ -64,13 +62,27 @@ class Aligner(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         config = self._config
+        total, wide_place = self._in_chains(m) if config.technology == "fpga" else self._in_columns(m)
+        if config.block_modes:
+            total = wire(m, total | self.running, "total_or_running")
+
+        place = Signal(7)
+        fine_bits = (config.segment_bits - 1).bit_length()
+        term, segment = Signal.like(self.term, reset_less=True), Signal.like(self.segment, reset_less=True)
+        m.d.comb += [place.eq(wide_place | self.place), self.term.eq(term), self.segment.eq(segment)]
+        m.d.sync += [
+            term.eq(shift_left(m, total, place[:fine_bits], config.term_bits, "fine").as_signed()),
+            segment.eq(1 << place[fine_bits:]),
+        ]
+        return m
+
+    def _in_columns(self, m):
+        """The sum and `wide_place` in two steps: all bits are compressed together, then added."""
+        config = self._config
         width = config.sum_bits
         columns = Columns(m, width, "sum")
         for k in range(LANES):
-            # The highest quarter of a P(16,1) product reaches 28 bits, any other lane its own width.
-            bits = width if k == LANES - 1 else config.lane_bits
-            shifted = shift_left(m, getattr(self, f"product_{k}"), getattr(self, f"shift_{k}"), bits, f"lane_{k}")
-            columns.add_signed(shifted, arrival=6)
+            columns.add_signed(self._shifted_lane(m, k), arrival=6)
         if any(MODES[mode].slot_bits == 4 for mode in config.modes):
             for k in range(LANES):
                 self._add_odd(m, columns, k)
@@ -89,19 +101,36 @@ class Aligner(wiring.Component):
         total = Signal(signed(width))
         high = held_sum[EARLY_BITS:] + held_carries + held_carry
         m.d.comb += total.eq(Cat(held_sum[:EARLY_BITS], high[: width - EARLY_BITS]))
+        return total, wide_place
 
-        if config.block_modes:
-            total = wire(m, total | self.running, "total_or_running")
+    def _in_chains(self, m):
+        """The sum and `wide_place`, in the third step: an adder is a carry chain, and stands alone between registers.
+        Adders that follow each other would be merged by synthesis tools into columns of gates."""
+        config = self._config
+        groups = {"lanes": [self._shifted_lane(m, k) for k in range(LANES)]}
+        if any(MODES[mode].slot_bits == 4 for mode in config.modes):
+            groups["odds"] = [
+                shift_left(m, self._odd_product(k), getattr(self, f"odd_shift_{k}"), ODD_BITS + 1, f"odd_{k}")
+                for k in range(LANES)
+            ]
+        sums = []
+        for name, terms in groups.items():
+            pairs = [
+                register(m, terms[k].as_signed() + terms[k + 1].as_signed(), f"{name}_{k}_{k + 1}")
+                for k in range(0, LANES, 2)
+            ]
+            sums.append(register(m, pairs[0] + pairs[1], name))
+        total = reduce(add, sums)[: config.sum_bits].as_signed()
+        return total, register(m, register(m, self.wide_place, "place_of_pairs"), "place_of_sums")
 
-        place = Signal(7)
-        fine_bits = (config.segment_bits - 1).bit_length()
-        term, segment = Signal.like(self.term, reset_less=True), Signal.like(self.segment, reset_less=True)
-        m.d.comb += [place.eq(wide_place | self.place), self.term.eq(term), self.segment.eq(segment)]
-        m.d.sync += [
-            term.eq(shift_left(m, total, place[:fine_bits], config.term_bits, "fine").as_signed()),
-            segment.eq(1 << place[fine_bits:]),
-        ]
-        return m
+    def _shifted_lane(self, m, k):
+        """A byte lane's product in its place: the last one's of P(16,1) reaches 28 bits, any other its own width."""
+        bits = self._config.sum_bits if k == LANES - 1 else self._config.lane_bits
+        return shift_left(m, getattr(self, f"product_{k}"), getattr(self, f"shift_{k}"), bits, f"lane_{k}")
+
+    def _odd_product(self, k):
+        """An odd nibble's product, in two's complement."""
+        return Cat(getattr(self, f"odd_magnitude_{k}"), getattr(self, f"odd_sign_{k}"))
 
     def _add_odd(self, m, columns, k):
         """An odd nibble's product: its magnitude's bits, each where the shift puts it; negated as ~x + 1."""

@@ -118,7 +118,9 @@ class NibbleDecoder(wiring.Component):
         if self._has_posit:
             posit = self.posit if self._has_float else Const(1, 1)
             magnitude = Signal(3)
-            m.d.comb += magnitude.eq(Mux(self.code[3], -low, low))
+            # Of a negative code the bits above the lowest one that is set are complemented.
+            flipped = Cat(Const(0, 1), low[0], low[:2].any()) & self.code[3].replicate(3)
+            m.d.comb += magnitude.eq(low ^ flipped)
             # 0, 1/16, 1/4, 1/2, 1, 2, 4, 16: regime and exponent count up with the code, but for the ends.
             counted = Mux(magnitude == 7, 8, Mux(magnitude == 1, 0, magnitude))
             shift = Mux(posit, counted, shift) if self._has_float else counted

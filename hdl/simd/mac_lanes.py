@@ -17,34 +17,25 @@ from operator import or_
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import wiring
-from amaranth.lib.wiring import In, Out
 
 from hdl.common.arithmetic import extended, multiply, wire
 from hdl.common.format_table import ELEMENTS
 from hdl.simd.config import EngineConfig
 from hdl.simd.mac_decode import FloatDecoder, NibbleDecoder, PositByteDecoder, PositHalfDecoder
-from hdl.simd.modes import MODES, OPERAND_BITS
+from hdl.simd.mac_dsp_lanes import DspLanes
+from hdl.simd.mac_ports import LANES, WIDE_BIAS, lane_members
+from hdl.simd.modes import MODES
 
-LANES = 4
 HALF = 7
 """Bits of each half of a P(16,1)'s significand."""
 
 WIDE_SHIFTS = (0, HALF, HALF, 2 * HALF)
 """Where the quarters of a P(16,1) product lie."""
 
-WIDE_BIAS = 64
-"""Added to the sum of two P(16,1) scales, so that it is a place: see `Aligner`."""
-
-
-def odd_magnitude_bits(config: EngineConfig) -> int:
-    """Product of two odd nibbles' significands without sign: of 0, 1 and 3, or of 0..8 in INT4."""
-    return 7 if "int4" in config.decoders else 4
-
-
 class Lanes(wiring.Component):
     """Decodes and multiplies one beat.
 
-    Latency: 1 cycle; 2 in P(16,1), whose decoder has a stage of its own.
+    Latency: 1 cycle; 2 in P(16,1), whose decoder has a stage of its own, and in every mode on FPGAs: see `DspLanes`.
 
     Members
     -------
@@ -58,25 +49,15 @@ class Lanes(wiring.Component):
 
     def __init__(self, config: EngineConfig):
         self._config = config
-        product = signed(2 * config.significand_bits + 1)
-        members = {
-            "a": In(OPERAND_BITS),
-            "b": In(OPERAND_BITS),
-            "select": In(len(config.decoders)),
-            "wide_place": Out(7),
-            "special": Out(3),
-        }
-        for k in range(LANES):
-            members[f"product_{k}"] = Out(product)
-            members[f"shift_{k}"] = Out(config.lane_shift_bits)
-            members[f"odd_sign_{k}"] = Out(1)
-            members[f"odd_magnitude_{k}"] = Out(odd_magnitude_bits(config))
-            members[f"odd_shift_{k}"] = Out(5)
-        super().__init__(members)
+        super().__init__(lane_members(config))
 
     def elaborate(self, platform):
         m = Module()
         config = self._config
+        if config.technology == "fpga":
+            m.submodules.dsp = dsp = DspLanes(config)
+            wiring.connect(m, wiring.flipped(self), dsp)
+            return m
         self._selected = {mode: self.select[index] for index, mode in enumerate(config.decoders)}
         self._nan, self._plus, self._minus = [], [], []
         wide = self._wide(m)

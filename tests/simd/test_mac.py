@@ -17,18 +17,23 @@ from sim.simd.mac_stimulus import negated
 from sim.simd.mac_vectors import job_of
 
 DEEP = pytest.mark.deep
-QUAD, FULL = "mac_quad_core", "mac_full_core"
-DESIGNS = [QUAD, FULL]
+QUAD, FULL, QUAD_FPGA = "mac_quad_core", "mac_full_core", "mac_quad_fpga_core"
+DESIGNS = [QUAD, FULL, QUAD_FPGA]
 STALLS = [(0.0, 0.0), (0.4, 0.4), (0.7, 0.1), (0.1, 0.7)]
-QUICK_DOTS, DEEP_DOTS = {QUAD: 10_000, FULL: 3_000}, 100_000  # of a mode, over all stalls
+QUICK_DOTS = {QUAD: 10_000, FULL: 3_000, QUAD_FPGA: 10_000, "fpga": 3_000}  # of a mode, over all stalls
+DEEP_DOTS = 100_000
 SMALL = {"modes": ["fp4", "p8_0"], "outputs": ["p8_0", "e5m2"], "core_only": True}
 WHOLE = {"modes": ["fp4", "e5m2", "mxfp4", "nvfp4"], "outputs": ["p8_0", "fp32"]}
 BLOCKS = {"modes": ["mxfp4", "nvfp4", "p8_0"], "outputs": ["e5m2", "p16_1"], "core_only": True}
 CONFIGS = {name: load_design(name).config.model_dump(mode="json") for name in DESIGNS}
-CONFIGS |= {"small": SMALL, "blocks": BLOCKS, "whole": WHOLE}
+FPGA = CONFIGS[FULL] | {"modes": list(SINGLE_MODES), "technology": "fpga"}
+CONFIGS |= {"fpga": FPGA, "small": SMALL, "blocks": BLOCKS, "whole": WHOLE}
 
 MODES_OF = [
-    (name, mode) for name in DESIGNS for mode in SINGLE_MODES if mode in CONFIGS[name]["modes"] and mode != "p16_1"
+    (name, mode)
+    for name in [*DESIGNS, "fpga"]
+    for mode in SINGLE_MODES
+    if mode in CONFIGS[name]["modes"] and mode != "p16_1"
 ]
 """Designs with the single formats of which all pairs of operands can be tried."""
 
@@ -104,14 +109,14 @@ def arrays_of(config, mode, a, b):
 
 @pytest.mark.parametrize(("built", "mode"), MODES_OF, indirect=["built"])
 def test_mac_multiplies_every_pair(built, mode):
-    """Of 8-bit modes, all pairs take long: here `mac_full_core` takes every 7th."""
-    step = 7 if MODES[mode].slot_bits == 8 and built.params == CONFIGS[FULL] else 1
+    """Of 8-bit modes, all pairs take long: here those with all modes take every 7th."""
+    step = 7 if MODES[mode].slot_bits == 8 and built.params in (CONFIGS[FULL], FPGA) else 1
     compare(built, arrays_of(built.config, mode, *all_pairs(mode, step)), stall_in=0, stall_out=0)
 
 
 @DEEP
 @pytest.mark.parametrize("mode", ["int8", "p8_0", "e4m3", "e5m2"])
-@pytest.mark.parametrize("built", [FULL], indirect=True)
+@pytest.mark.parametrize("built", [FULL, "fpga"], indirect=True)
 def test_mac_multiplies_every_8_bit_pair(built, mode):
     compare(built, arrays_of(built.config, mode, *all_pairs(mode)), stall_in=0, stall_out=0)
 

@@ -1,0 +1,177 @@
+"""`Lanes` on FPGAs: operand codes become fixed-point numbers, and DSP blocks multiply them.
+
+    8-bit modes   block k multiplies lane k, byte k of either operand
+    4-bit modes   block k multiplies the even nibble of byte k; odd nibbles have small multipliers of gates
+    P(16,1)       the last block multiplies the significands
+
+A number is put in its place before it is multiplied: DSP blocks are wide enough for that, and their products need no
+shift any more. Only 8-bit floats, whose range is too large, are shifted behind them. Values are gated rather than
+codes, where they go into a register that has a reset anyway.
+"""
+
+from __future__ import annotations
+
+from functools import reduce
+from operator import or_
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
+from amaranth.lib import wiring
+
+from hdl.common.arithmetic import multiply, register, shift_left
+from hdl.common.format_table import ELEMENTS
+from hdl.simd.config import EngineConfig
+from hdl.simd.mac_decode import FloatDecoder, NibbleDecoder, PositByteDecoder, PositHalfDecoder
+from hdl.simd.mac_ports import LANES, WIDE_BIAS, lane_members
+from hdl.simd.modes import MODES
+
+FLOAT_NIBBLES = ("fp4", "p4_1")
+
+
+class DspLanes(wiring.Component):
+    """Decodes and multiplies one beat.
+
+    Latency: 2 cycles; of `special` 1.
+
+    Members are those of `Lanes`, but that `odd_sign_<k>` is the topmost bit of a two's complement product whose others
+    are `odd_magnitude_<k>`.
+    """
+
+    def __init__(self, config: EngineConfig):
+        self._config = config
+        super().__init__(lane_members(config))
+
+    def elaborate(self, platform):
+        m = Module()
+        self._selected = {name: self.select[index] for index, name in enumerate(self._config.decoders)}
+        self._nan, self._plus, self._minus = [], [], []
+        operands = {"a": self.a, "b": self.b}
+        wide = self._wide(m, operands)
+        for k in range(LANES):
+            lanes = [self._lane(m, f"{name}{k}", operand.word_select(k, 8)) for name, operand in operands.items()]
+            self._multiply(m, k, lanes, wide if k == LANES - 1 else [[], []])
+            if any(MODES[mode].slot_bits == 4 for mode in self._config.modes):
+                nibbles = [operand.word_select(2 * k + 1, 4) for operand in operands.values()]
+                self._multiply_odd(m, k, nibbles)
+        for bit, found in enumerate((self._nan, self._plus, self._minus)):
+            if found:
+                m.d.comb += self.special[bit].eq(register(m, Cat(found).any(), f"special_{bit}"))
+        return m
+
+    def _built(self, *names):
+        return [name for name in names if name in self._selected]
+
+    def _any(self, *names):
+        """Whether the decoder at work is one of these."""
+        return reduce(or_, (self._selected[name] for name in self._built(*names)), Const(0, 1))
+
+    def _chosen(self, m, choices, shape, name):
+        """Of pairs (decoders, value), a cycle later the value whose decoder is at work; zero if there is none."""
+        chosen = Signal(shape, name=name, reset_less=True)
+        *others, (_, value) = choices or [((), Const(0, 1))]
+        for names, other in others:
+            value = Mux(self._any(*names), other, value)
+        with m.If(self._any(*(name for names, _ in choices for name in names))):
+            m.d.sync += chosen.eq(value)
+        with m.Else():
+            m.d.sync += chosen.eq(0)
+        return chosen
+
+    def _wide(self, m, operands):
+        """Of P(16,1), choices for either operand of the last lane."""
+        if not self._built("p16_1"):
+            return [[], []]
+        significands, scales = [], []
+        for name, operand in operands.items():
+            m.submodules[f"half_{name}"] = decoder = PositHalfDecoder()
+            m.d.comb += decoder.code.eq(operand[:16])
+            self._nan.append(decoder.nar & self._selected["p16_1"])
+            significands.append([(["p16_1"], decoder.significand)])
+            biased = decoder.scale[:6] ^ (WIDE_BIAS // 2)
+            scales.append(self._chosen(m, [(["p16_1"], biased)], 6, f"scale_{name}"))
+        m.d.comb += self.wide_place.eq(register(m, scales[0] + scales[1], "place"))
+        return significands
+
+    def _lane(self, m, tag, code):
+        """Of a byte lane, choices for its number and for its shift, its code, and whether that is an infinite E5M2."""
+        numbers, shifts, infinite = [], [], Const(0, 1)
+        if self._built("p8_0"):
+            m.submodules[f"p8_0_{tag}"] = decoder = PositByteDecoder()
+            m.d.comb += decoder.code.eq(code)
+            self._nan.append(decoder.nar & self._selected["p8_0"])
+            numbers.append((["p8_0"], self._placed(m, decoder.significand, decoder.shift, f"placed_{tag}")))
+        if self._built("int8"):
+            numbers.append((["int8"], code.as_signed()))
+        for name in self._built("e4m3", "e5m2"):
+            m.submodules[f"{name}_{tag}"] = decoder = FloatDecoder(ELEMENTS[name])
+            m.d.comb += decoder.code.eq(code)
+            self._nan.append(decoder.nan & self._selected[name])
+            numbers.append(([name], decoder.significand))
+            shifts.append(([name], decoder.shift))
+            if name == "e5m2":
+                infinite = decoder.infinite & self._selected[name]
+        if self._built(*FLOAT_NIBBLES):
+            nibble = self._nibble(m, f"even_{tag}", code[:4])
+            negative = nibble.sign & nibble.some
+            significand = Cat(nibble.some, nibble.three ^ negative, negative)
+            numbers.append((FLOAT_NIBBLES, self._placed(m, significand, nibble.shift, f"even_{tag}")))
+        if self._built("int4"):
+            numbers.append((["int4"], code[:4].as_signed()))
+        return numbers, shifts, code, infinite
+
+    def _placed(self, m, significand, shift, name):
+        return shift_left(m, significand, shift, self._config.significand_bits, name).as_signed()
+
+    def _nibble(self, m, tag, code):
+        """The decoder of a nibble."""
+        m.submodules[f"nibble_{tag}"] = decoder = NibbleDecoder(
+            has_float=bool(self._built("fp4")), has_posit=bool(self._built("p4_1"))
+        )
+        m.d.comb += [decoder.code.eq(code), decoder.posit.eq(self._any("p4_1"))]
+        self._nan.append(decoder.nar)
+        return decoder
+
+    def _multiply(self, m, k, lanes, wide):
+        bits = self._config.significand_bits
+        (a_numbers, a_shifts, a_code, a_infinite), (b_numbers, b_shifts, b_code, b_infinite) = lanes
+        a = self._chosen(m, a_numbers + wide[0], signed(bits), f"operand_a{k}")
+        b = self._chosen(m, b_numbers + wide[1], signed(bits), f"operand_b{k}")
+        m.d.comb += getattr(self, f"product_{k}").eq(register(m, a * b, f"block_{k}"))
+        if a_shifts:
+            a_shift, b_shift = (
+                self._chosen(m, shifts, 5, f"shift_{name}{k}_held") for name, shifts in (("a", a_shifts), ("b", b_shifts))
+            )
+            m.d.comb += getattr(self, f"shift_{k}").eq(register(m, a_shift + b_shift, f"shift_{k}_held"))
+        if self._built("e5m2"):
+            infinite, zero = a_infinite | b_infinite, ~a_code[:7].any() | ~b_code[:7].any()
+            negative = a_code[7] ^ b_code[7]
+            self._nan.append(infinite & zero)
+            self._plus.append(infinite & ~zero & ~negative)
+            self._minus.append(infinite & ~zero & negative)
+
+    def _multiply_odd(self, m, k, codes):
+        magnitude, sign = getattr(self, f"odd_magnitude_{k}"), getattr(self, f"odd_sign_{k}")
+        products, shift = [], Const(0, 1)
+        if self._built(*FLOAT_NIBBLES):
+            signs, numbers, shifts = [], [], []
+            for name, code in zip("ab", codes, strict=True):
+                nibble = self._nibble(m, f"odd_{name}{k}", code)
+                signs.append(register(m, nibble.sign, f"odd_sign_{name}{k}"))
+                numbers.append(self._chosen(m, [(FLOAT_NIBBLES, Cat(nibble.some, nibble.three))], 2, f"odd_{name}{k}"))
+                shifts.append(self._chosen(m, [(FLOAT_NIBBLES, nibble.shift)], 4, f"odd_shift_{name}{k}"))
+            (a, b), shift = numbers, shifts[0] + shifts[1]
+            some, threes = a[0] & b[0], a[1] & b[1]
+            negative = some & (signs[0] ^ signs[1])
+            # Of 0, 1, 3 or 9. An odd number is negated by complementing all but its last bit.
+            flipped = Cat(a[1] ^ b[1], Const(0, 1), threes, Const(0, 1)) & some.replicate(4)
+            products.append(Cat(some, flipped ^ negative.replicate(4)).as_signed())
+        if self._built("int4"):
+            a, b = (
+                self._chosen(m, [(["int4"], code)], 4, f"odd_int4_{name}{k}")
+                for name, code in zip("ab", codes, strict=True)
+            )
+            products.append(multiply(m, a, b, f"odd_int4_{k}").as_signed())
+        product = register(m, reduce(or_, products)[: len(magnitude) + 1], f"odd_product_{k}")
+        m.d.comb += [
+            Cat(magnitude, sign).eq(product),
+            getattr(self, f"odd_shift_{k}").eq(register(m, shift, f"odd_shift_{k}_held")),
+        ]
