@@ -110,19 +110,28 @@ def run_library(
 
 
 def run_serial(
-    design: Design, port: str, baud: int, ports: dict[str, Any], arrays: Arrays, *, clock_hz: int, memory_bytes: int
+    design: Design,
+    port: str,
+    baud: int,
+    ports: dict[str, Any],
+    arrays: Arrays,
+    *,
+    clock_hz: int,
+    memory_bytes: int,
+    timeout_s: float = 0.5,
 ) -> tuple[Arrays, dict[str, Any]]:
     """Through the host driver on a serial port, real or pseudo.
 
     `cycles` are those in which the block had work in flight, as its own counter says; the line's time is not in them.
-    None of a block without registers. `memory_bytes`: what the board gives a block that works from memory.
+    None of a block without registers. `memory_bytes`: what the board gives a block that works from memory. `timeout_s`:
+    silence after which a request is repeated; a simulated board may be slow.
     """
     from boards.host import Host
     from boards.host_memory import HostDevice
 
     block, config, registers = design.block, design.config, design.config.registers
     start = time.perf_counter()
-    with simulation_errors(), Host.open(port, baud) as host:
+    with simulation_errors(), Host.open(port, baud, timeout_s=timeout_s) as host:
         host.expect_identity(identity(design))
         host.reset_design()
         cycles: int | None

@@ -10,6 +10,10 @@ from flows.road import Route
 from flows.steps import HARNESS_LIBRARY
 from flows.store import Result
 
+REAL_TIMEOUT_S, SIMULATED_TIMEOUT_S = 0.5, 20.0
+"""Silence after which a request is repeated. A large design on a busy machine simulates a few 10,000 cycles a
+second, and a long frame takes 10 ms of its time."""
+
 
 def needs(route: Route, engine: str) -> list[str]:
     """The tasks of the road whose results an engine runs on; the first holds its library."""
@@ -40,15 +44,16 @@ def execute(
     ports = engines.read_ports(results[route.block("elaborate")][f"{design.name}.ports.json"])
     clock_hz, memory_bytes = route.clock_hz(), board.memory_bytes
 
-    def serial(path: str, rate: int) -> tuple[engines.Arrays, dict[str, Any]]:
-        return engines.run_serial(design, path, rate, ports, arrays, clock_hz=clock_hz, memory_bytes=memory_bytes)
+    def serial(path: str, rate: int, timeout_s: float) -> tuple[engines.Arrays, dict[str, Any]]:
+        known = {"clock_hz": clock_hz, "memory_bytes": memory_bytes}
+        return engines.run_serial(design, path, rate, ports, arrays, timeout_s=timeout_s, **known)
 
     if engine == "board":
-        return serial(port, baud or board.baud)
+        return serial(port, baud or board.baud, REAL_TIMEOUT_S)
     library = results[needs(route, engine)[0]][HARNESS_LIBRARY]
     if engine == "board-sim":
         from boards.board_sim import BoardSim
 
         with engines.simulation_errors(), BoardSim(library, clock_hz=clock_hz, baud=board.baud) as terminal:
-            return serial(terminal, board.baud)
+            return serial(terminal, board.baud, SIMULATED_TIMEOUT_S)
     return engines.run_library(design, library, ports, arrays, stalls=stalls, seed=seed)

@@ -81,8 +81,8 @@ def decoder_of(mode: str) -> str:
 
 
 NUMBER_BITS = {"fp4": 6, "p4_1": 10, "p8_0": 14, "p16_1": 14, "int4": 4, "int8": 8, "e4m3": 5, "e5m2": 4}
-"""An operand as a fixed-point number, with its sign; of P(16,1) and 8-bit floats, whose range is too large for that, the
-significand."""
+"""An operand as a fixed-point number, with its sign; of P(16,1) and 8-bit floats, whose range is too large for that,
+the significand."""
 
 RUNNING_VALUE_BITS = 33
 """What a sum of blocks takes of the aligner's sum, with its sign: see `hdl.simd.mac_blocks`."""
@@ -155,7 +155,8 @@ class EngineConfig(BlockConfig):
 
     @property
     def lane_shift_bits(self) -> int:
-        """Bits of a byte lane's shift; one, always zero, where every operand is in its place before it is multiplied."""
+        """Bits of a byte lane's shift; one, always zero, where operands are put in their places before they are
+        multiplied."""
         if self.technology == "fpga" and not {"e4m3", "e5m2"} & set(self.decoders):
             return 1
         return 6 if "e5m2" in self.decoders else 5
@@ -325,6 +326,11 @@ class MatmulConfig(EngineConfig):
     def engines(self) -> int:
         """Engines of the array, and results of a tile."""
         return self.rows * self.columns
+
+    @property
+    def multipliers(self) -> int:
+        """Those that a tool can map to DSP blocks, of all engines."""
+        return super().multipliers * self.engines
 
     @property
     def chunk_words(self) -> int:

@@ -138,7 +138,8 @@ class DspLanes(wiring.Component):
         m.d.comb += getattr(self, f"product_{k}").eq(register(m, a * b, f"block_{k}"))
         if a_shifts:
             a_shift, b_shift = (
-                self._chosen(m, shifts, 5, f"shift_{name}{k}_held") for name, shifts in (("a", a_shifts), ("b", b_shifts))
+                self._chosen(m, shifts, 5, f"shift_{name}{k}_held")
+                for name, shifts in (("a", a_shifts), ("b", b_shifts))
             )
             m.d.comb += getattr(self, f"shift_{k}").eq(register(m, a_shift + b_shift, f"shift_{k}_held"))
         if self._built("e5m2"):

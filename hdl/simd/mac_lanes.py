@@ -32,6 +32,7 @@ HALF = 7
 WIDE_SHIFTS = (0, HALF, HALF, 2 * HALF)
 """Where the quarters of a P(16,1) product lie."""
 
+
 class Lanes(wiring.Component):
     """Decodes and multiplies one beat.
 
