@@ -90,6 +90,13 @@ class Block:
     def vectors_module(self) -> Vectors:
         return importlib.import_module(self.vectors)
 
+    def inputs(self, config: BlockConfig) -> dict[str, ArraySpec]:
+        """The arrays that this config takes: all that the block knows, unless its vectors module has `inputs_of`."""
+        vectors = self.vectors_module()
+        specific = getattr(vectors, "inputs_of", None)
+        found: dict[str, ArraySpec] = specific(config) if specific else vectors.INPUTS
+        return found
+
     def stream_vectors(self) -> StreamVectors:
         """The vectors module of a block whose traffic is streams."""
         assert not self.from_memory

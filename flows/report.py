@@ -90,7 +90,7 @@ def render(design: Design, board: Board, results: Mapping[str, Result], metrics:
         timing=_timing(metrics["metrics"]),
         path=critical_path.read(routed["report.json"]) if "report.json" in routed.outputs else None,
         ports=ports,
-        arrays=[("in", vectors.INPUTS), ("out", vectors.OUTPUTS)],
+        arrays=[("in", design.block.inputs(design.config)), ("out", vectors.OUTPUTS)],
         parameters=_parameters(design),
         registers=[
             (register, *(_markup(svg.register_picture(register, width)) for width in REGISTER_WIDTHS))

@@ -90,7 +90,7 @@ def description(design: Design) -> dict[str, Any]:
         table.add_row(port["name"], port["direction"], str(port["width"]), port["interface"], port["role"])
     out.print(table, "")
     table = _table("array", "", "type and shape", "meaning")
-    for direction, specs in (("in", vectors.INPUTS), ("out", vectors.OUTPUTS)):
+    for direction, specs in (("in", design.block.inputs(design.config)), ("out", vectors.OUTPUTS)):
         for name, spec in specs.items():
             table.add_row(name, direction, str(spec), spec.meaning)
     out.print(table, "")
@@ -117,7 +117,7 @@ def description(design: Design) -> dict[str, Any]:
                 name: {"dtype": spec.dtype, "shape": spec.shape, "meaning": spec.meaning}
                 for name, spec in specs.items()
             }
-            for direction, specs in (("inputs", vectors.INPUTS), ("outputs", vectors.OUTPUTS))
+            for direction, specs in (("inputs", design.block.inputs(design.config)), ("outputs", vectors.OUTPUTS))
         },
         "registers": [
             {

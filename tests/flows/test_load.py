@@ -4,8 +4,11 @@ import os
 
 import pytest
 
+from flows.catalog import BLOCKS
 from flows.errors import BadInput
 from flows.load import load_design, named_designs
+
+BLOCK_NAMES = ", ".join(BLOCKS)
 
 GOOD = "block: simd.dot\nparams:\n  lanes: 8\n"
 
@@ -68,12 +71,12 @@ def test_load_identity_depends_on_the_parameters_alone(tmp_path):
         (GOOD + "block: simd.dot\n", "FILE:4:1: block stands twice"),
         (b"block: \xff\n", "FILE: not UTF-8 text (byte 7)"),
         ("block: simd.dot\n? [1]\n: 2\n", "FILE:2:3: a key must be a name"),
-        ("params: {lanes: 8}\n", "FILE: block is missing; it must be one of simd.dot, simd.mac"),
+        ("params: {lanes: 8}\n", f"FILE: block is missing; it must be one of {BLOCK_NAMES}"),
         (
             "block: simd.dto\n",
-            "FILE: block must be one of simd.dot, simd.mac, not 'simd.dto' (a string); did you mean \"simd.dot\"?",
+            f"FILE: block must be one of {BLOCK_NAMES}, not 'simd.dto' (a string); did you mean \"simd.dot\"?",
         ),
-        ("block: [simd.dot]\n", "FILE: block must be one of simd.dot, simd.mac, not ['simd.dot'] (a list)"),
+        ("block: [simd.dot]\n", f"FILE: block must be one of {BLOCK_NAMES}, not ['simd.dot'] (a list)"),
         ("block: simd.dot\n", "FILE: params.lanes is missing; it must be a whole number in 2..64"),
         ("block: simd.dot\nparams: [8]\n", "FILE: params must be a map of field: value, not [8] (a list)"),
         ("block: simd.dot\nparams:\n", "FILE: params must be a map of field: value, not nothing"),
@@ -138,7 +141,7 @@ def test_load_refuses_a_bad_file_name(tmp_path):
     ("name", "message"),
     [
         ("dot_int8x61", 'no design "dot_int8x61"; did you mean "dot_int8x16"?'),
-        ("zzz", 'no design "zzz"; known: dot_int8x16, dot_int8x32, dot_int8x4, mac_full_core, mac_quad_core'),
+        ("zzz", f'no design "zzz"; known: {", ".join(named_designs())}'),
         ("none/such.yml", "none/such.yml: no such file (hint: `niello list` shows the named designs)"),
     ],
 )
