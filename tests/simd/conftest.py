@@ -46,12 +46,12 @@ class Built:
         """The harness around this Verilog or another of the same ports."""
         return build_harness(verilog, self.ports, folder, optimise="-O1")
 
-    def bench_tests(self, module, folder):
-        """The tests of a cocotb bench, once they have passed."""
+    def bench_tests(self, module, folder, names=None):
+        """The tests of a cocotb bench, all or those of these names, once they have passed."""
         ports = self.folder / "ports.json"
         ports.write_text(json.dumps(self.ports))
         build_bench(self.verilog, self.top, self.folder / "bench")
-        options = {"seed": 20, "config": self.params, "ports": ports}
+        options = {"seed": 20, "config": self.params, "ports": ports, "tests": names}
         result = run_bench(self.folder / "bench", self.top, module, folder, **options)
         assert result.passed, result.summary()
         return result.tests

@@ -37,9 +37,26 @@ def block():
     return of
 
 
-@pytest.mark.parametrize(
-    "built", [SMALL, *(pytest.param(name, marks=DEEP) for name in (ODD, ONE, WIDE))], indirect=True
-)
+QUICK = [
+    "constants_say_what_was_built",
+    "results_match_the_model/pauses=0.2",
+    "edges_of_panels_match_the_model/size=panel_and_one",
+    "exponents_reach_their_ends/exponent=bias_exponent",
+    "jobs_read_their_memory_anew/pauses=0.5",
+    "reset_in_mid_flight_leaves_no_trace",
+    "start_while_busy_is_ignored",
+    "bad_jobs_are_refused",
+    "status_collects_and_interrupts",
+]
+
+
+@pytest.mark.parametrize("built", [SMALL], indirect=True)
+def test_matmul_bench_passes_in_short(built, tmp_path):
+    assert len(built.bench_tests("sim.simd.matmul_bench", tmp_path, QUICK)) == len(QUICK)
+
+
+@DEEP
+@pytest.mark.parametrize("built", [SMALL, ODD, ONE, WIDE], indirect=True)
 def test_matmul_bench_passes(built, tmp_path):
     assert len(built.bench_tests("sim.simd.matmul_bench", tmp_path)) == 35 + 2 * len(built.config.modes)
 
@@ -50,6 +67,7 @@ def test_matmul_array_is_busy_while_memory_keeps_up(built, tmp_path):
     assert len(built.bench_tests("sim.simd.matmul_speed_bench", tmp_path)) == 2
 
 
+@DEEP
 @pytest.mark.parametrize("built", [SMALL], indirect=True)
 def test_matmul_handshakes_do_not_wait_for_each_other_within_a_cycle(built):
     """No input reaches an output without a register between, as AXI asks (IHI 0022, A3.2.1)."""
