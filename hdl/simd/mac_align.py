@@ -6,7 +6,7 @@ from __future__ import annotations
 from functools import reduce
 from operator import add
 
-from amaranth.hdl import Cat, Const, Module, Signal, signed
+from amaranth.hdl import Cat, Module, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -15,8 +15,8 @@ from hdl.simd.config import RUNNING_VALUE_BITS, EngineConfig
 from hdl.simd.mac_ports import LANES, product_members
 from hdl.simd.modes import MODES
 
-ODD_BITS = 17
-"""An odd nibble's product in its place, without sign: at most 2**16."""
+ODD_BITS = 18
+"""An odd nibble's product in its place, with its sign: at most 2**16."""
 
 SEGMENTS_BELOW = 2
 """The place of a P(16,1) product counts from so many segments below the accumulator's last bit: its significand has 24
@@ -85,7 +85,7 @@ class Aligner(wiring.Component):
             columns.add_signed(self._shifted_lane(m, k), arrival=6)
         if any(MODES[mode].slot_bits == 4 for mode in config.modes):
             for k in range(LANES):
-                self._add_odd(m, columns, k)
+                columns.add_signed(self._shifted_odd(m, k), arrival=7)
         first, second = columns.rows()
 
         low = Signal(EARLY_BITS + 1)
@@ -109,10 +109,7 @@ class Aligner(wiring.Component):
         config = self._config
         groups = {"lanes": [self._shifted_lane(m, k) for k in range(LANES)]}
         if any(MODES[mode].slot_bits == 4 for mode in config.modes):
-            groups["odds"] = [
-                shift_left(m, self._odd_product(k), getattr(self, f"odd_shift_{k}"), ODD_BITS + 1, f"odd_{k}")
-                for k in range(LANES)
-            ]
+            groups["odds"] = [self._shifted_odd(m, k) for k in range(LANES)]
         sums = []
         for name, terms in groups.items():
             pairs = [
@@ -128,23 +125,7 @@ class Aligner(wiring.Component):
         bits = self._config.sum_bits if k == LANES - 1 else self._config.lane_bits
         return shift_left(m, getattr(self, f"product_{k}"), getattr(self, f"shift_{k}"), bits, f"lane_{k}")
 
-    def _odd_product(self, k):
-        """An odd nibble's product, in two's complement."""
-        return Cat(getattr(self, f"odd_magnitude_{k}"), getattr(self, f"odd_sign_{k}"))
-
-    def _add_odd(self, m, columns, k):
-        """An odd nibble's product: its magnitude's bits, each where the shift puts it; negated as ~x + 1."""
-        sign, magnitude = getattr(self, f"odd_sign_{k}"), getattr(self, f"odd_magnitude_{k}")
-        one_hot, shifted = Signal(ODD_BITS, name=f"odd_one_hot_{k}"), Signal(ODD_BITS, name=f"odd_shifted_{k}")
-        m.d.comb += one_hot.eq(1 << getattr(self, f"odd_shift_{k}"))
-        value = one_hot & magnitude[0].replicate(ODD_BITS)
-        for place in range(1, len(magnitude)):
-            # Shifted by more than 8, in P(4,1), a magnitude is one bit.
-            moved = Cat(Const(0, place), one_hot[:9] & magnitude[place].replicate(9))
-            value = value | moved
-        m.d.comb += shifted.eq(value)
-        for place in range(ODD_BITS):
-            columns.add_bit(place, shifted[place] ^ sign, arrival=5)
-        columns.add_bit(ODD_BITS, ~sign)
-        columns.add_constant(-(1 << ODD_BITS))
-        columns.add_bit(0, sign)
+    def _shifted_odd(self, m, k):
+        """An odd nibble's product in its place."""
+        product = Cat(getattr(self, f"odd_magnitude_{k}"), getattr(self, f"odd_sign_{k}"))
+        return shift_left(m, product, getattr(self, f"odd_shift_{k}"), ODD_BITS, f"odd_{k}")

@@ -135,6 +135,15 @@ class NibbleDecoder(wiring.Component):
         return m
 
 
+def nibble_product(a: Value, b: Value) -> Value:
+    """Of two of `NibbleDecoder`'s numbers, each Cat(some, three, sign), the significands' product: two's complement, 5
+    bits."""
+    some = a[0] & b[0]
+    threes, nine, negative = some & (a[1] ^ b[1]), a[1] & b[1], some & (a[2] ^ b[2])
+    # It is odd or zero: to negate it, all bits but the last are complemented.
+    return Cat(some, threes ^ negative, negative, nine ^ negative, negative)
+
+
 class FloatDecoder(wiring.Component):
     """A small float: value = significand * 2**(shift - bias - mantissa_bits), shift 0 only for a code of zeros."""
 

@@ -20,7 +20,7 @@ from amaranth.lib import wiring
 from hdl.common.arithmetic import multiply, register, shift_left
 from hdl.common.format_table import ELEMENTS
 from hdl.simd.config import EngineConfig
-from hdl.simd.mac_decode import FloatDecoder, NibbleDecoder, PositByteDecoder, PositHalfDecoder
+from hdl.simd.mac_decode import FloatDecoder, NibbleDecoder, PositByteDecoder, PositHalfDecoder, nibble_product
 from hdl.simd.mac_ports import LANES, WIDE_BIAS, lane_members
 from hdl.simd.modes import MODES
 
@@ -153,18 +153,14 @@ class DspLanes(wiring.Component):
         magnitude, sign = getattr(self, f"odd_magnitude_{k}"), getattr(self, f"odd_sign_{k}")
         products, shift = [], Const(0, 1)
         if self._built(*FLOAT_NIBBLES):
-            signs, numbers, shifts = [], [], []
+            numbers, shifts = [], []
             for name, code in zip("ab", codes, strict=True):
                 nibble = self._nibble(m, f"odd_{name}{k}", code)
-                signs.append(register(m, nibble.sign, f"odd_sign_{name}{k}"))
-                numbers.append(self._chosen(m, [(FLOAT_NIBBLES, Cat(nibble.some, nibble.three))], 2, f"odd_{name}{k}"))
+                significand = self._chosen(m, [(FLOAT_NIBBLES, Cat(nibble.some, nibble.three))], 2, f"odd_{name}{k}")
+                numbers.append(Cat(significand, register(m, nibble.sign, f"odd_sign_{name}{k}")))
                 shifts.append(self._chosen(m, [(FLOAT_NIBBLES, nibble.shift)], 4, f"odd_shift_{name}{k}"))
-            (a, b), shift = numbers, shifts[0] + shifts[1]
-            some, threes = a[0] & b[0], a[1] & b[1]
-            negative = some & (signs[0] ^ signs[1])
-            # Of 0, 1, 3 or 9. An odd number is negated by complementing all but its last bit.
-            flipped = Cat(a[1] ^ b[1], Const(0, 1), threes, Const(0, 1)) & some.replicate(4)
-            products.append(Cat(some, flipped ^ negative.replicate(4)).as_signed())
+            shift = shifts[0] + shifts[1]
+            products.append(nibble_product(*numbers).as_signed())
         if self._built("int4"):
             a, b = (
                 self._chosen(m, [(["int4"], code)], 4, f"odd_int4_{name}{k}")

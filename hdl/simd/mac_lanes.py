@@ -21,7 +21,7 @@ from amaranth.lib import wiring
 from hdl.common.arithmetic import extended, multiply, wire
 from hdl.common.format_table import ELEMENTS
 from hdl.simd.config import EngineConfig
-from hdl.simd.mac_decode import FloatDecoder, NibbleDecoder, PositByteDecoder, PositHalfDecoder
+from hdl.simd.mac_decode import FloatDecoder, NibbleDecoder, PositByteDecoder, PositHalfDecoder, nibble_product
 from hdl.simd.mac_dsp_lanes import DspLanes
 from hdl.simd.mac_ports import LANES, WIDE_BIAS, lane_members
 from hdl.simd.modes import MODES
@@ -107,32 +107,25 @@ class Lanes(wiring.Component):
         return significands[0], significands[1], valid
 
     def _nibble(self, m, name, operand, index):
-        """Nibble `index`: its significand, two's complement; the same as sign and magnitude; its shift."""
+        """Nibble `index`: its significand, two's complement; the parts of a float or posit; its shift."""
         modes = self._config.decoders
         code = Signal(4, name=f"nibble_{name}{index}")
         selected = self._any("fp4", "p4_1", "int4")
         m.d.comb += code.eq(operand.word_select(index, 4) & selected.replicate(4))
-        significand, magnitude, shift = Const(0, 3), Const(0, 2), Const(0, 4)
+        significand, parts, shift = Const(0, 3), Const(0, 3), Const(0, 4)
         if "fp4" in modes or "p4_1" in modes:
             decoder = NibbleDecoder(has_float="fp4" in modes, has_posit="p4_1" in modes)
             m.submodules[f"nibble_{name}{index}"] = decoder
             m.d.comb += [decoder.code.eq(code), decoder.posit.eq(self._selected.get("p4_1", 0))]
             self._nan.append(decoder.nar)
             negative = decoder.sign & decoder.some
-            significand = Cat(decoder.some, decoder.three ^ negative, negative)
-            magnitude, shift = Cat(decoder.some, decoder.three), decoder.shift
+            significand, shift = Cat(decoder.some, decoder.three ^ negative, negative), decoder.shift
+            parts = Cat(decoder.some, decoder.three, decoder.sign)
         if "int4" in modes:
             integer = self._selected["int4"]
-            significand = Mux(integer, code, extended(significand, 4))
-            magnitude = Mux(integer, Mux(code[3], -code, code)[:4], magnitude)
-            shift = Mux(integer, 0, shift)
+            significand, shift = Mux(integer, code, extended(significand, 4)), Mux(integer, 0, shift)
         tag = f"nibble_{name}{index}"
-        return (
-            wire(m, significand, f"{tag}_significand"),
-            code[3],
-            wire(m, magnitude, f"{tag}_magnitude"),
-            wire(m, shift, f"{tag}_shift"),
-        )
+        return wire(m, significand, f"{tag}_significand"), parts, wire(m, shift, f"{tag}_shift")
 
     def _lane(self, m, name, operand, k):
         """Byte lane k of one operand: significand, shift, and whether it is infinite and zero."""
@@ -160,7 +153,7 @@ class Lanes(wiring.Component):
                 if mode == "e5m2":
                     infinite = decoder.infinite
         if self._any("fp4", "p4_1", "int4") is not None:
-            significand, _, _, shift = self._nibble(m, name, operand, 2 * k)
+            significand, _, shift = self._nibble(m, name, operand, 2 * k)
             significands.append(significand)
             shifts.append(shift)
         width = config.significand_bits
@@ -201,14 +194,11 @@ class Lanes(wiring.Component):
         self._register(m, getattr(self, f"shift_{k}"), shift)
 
     def _odd(self, m, k):
-        a, b = (self._nibble(m, name, operand, 2 * k + 1) for name, operand in (("a", self.a), ("b", self.b)))
-        (_, a_sign, a_magnitude, a_shift), (_, b_sign, b_magnitude, b_shift) = a, b
-        if "int4" in self._config.decoders:
-            magnitude = multiply(m, a_magnitude, b_magnitude, f"odd_{k}", a_signed=0, b_signed=0)
-        else:  # of 0, 1 and 3
-            some = a_magnitude[0] & b_magnitude[0]
-            threes = a_magnitude[1] & b_magnitude[1]
-            magnitude = Cat(some, some & (a_magnitude[1] ^ b_magnitude[1]), Const(0, 1), threes)
-        self._register(m, getattr(self, f"odd_sign_{k}"), a_sign ^ b_sign)
-        self._register(m, getattr(self, f"odd_magnitude_{k}"), magnitude)
+        nibbles = (self._nibble(m, name, operand, 2 * k + 1) for name, operand in (("a", self.a), ("b", self.b)))
+        (a, a_parts, a_shift), (b, b_parts, b_shift) = nibbles
+        magnitude, sign = getattr(self, f"odd_magnitude_{k}"), getattr(self, f"odd_sign_{k}")
+        int4 = "int4" in self._config.decoders
+        product = multiply(m, a, b, f"odd_{k}") if int4 else nibble_product(a_parts, b_parts)
+        self._register(m, magnitude, product[: len(magnitude)])
+        self._register(m, sign, product[len(magnitude)])
         self._register(m, getattr(self, f"odd_shift_{k}"), a_shift + b_shift)
