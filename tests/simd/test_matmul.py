@@ -11,8 +11,8 @@ from hdl.simd.modes import OUTPUT_FORMATS
 DEEP = pytest.mark.deep
 SMALL, ODD, ONE, WIDE = "small", "odd", "one", "wide"
 CONFIGS = {
-    SMALL: {"modes": ["int4", "p8_0", "e5m2"], "outputs": ["p8_0", "e5m2", "fp4", "int32"], "rows": 2, "columns": 2}
-    | {"bus_bits": 32, "depth_beats": 16},
+    SMALL: {"modes": ["int4", "p8_0"], "outputs": ["p8_0", "e5m2", "fp4", "int32"], "rows": 2, "columns": 2}
+    | {"bus_bits": 32, "depth_beats": 16, "technology": "fpga"},
     ODD: {"modes": list(SINGLE_MODES), "outputs": list(OUTPUT_FORMATS), "rows": 3, "columns": 4}
     | {"bus_bits": 128, "depth_beats": 32},
     ONE: {"modes": ["p16_1", "e5m2"], "outputs": ["p16_1", "e5m2", "bf16"], "rows": 1, "columns": 1}
@@ -40,10 +40,6 @@ def block():
 QUICK = [
     "constants_say_what_was_built",
     "results_match_the_model/pauses=0.2",
-    "edges_of_panels_match_the_model/size=panel_and_one",
-    "exponents_reach_their_ends/exponent=bias_exponent",
-    "jobs_read_their_memory_anew/pauses=0.5",
-    "reset_in_mid_flight_leaves_no_trace",
     "start_while_busy_is_ignored",
     "bad_jobs_are_refused",
     "status_collects_and_interrupts",
