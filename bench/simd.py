@@ -15,7 +15,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -144,13 +144,15 @@ def area(script: Path) -> dict[str, Any]:
         FULL: {"area": 11500},
     }  # fmt: skip
     figures: dict[str, Any] = {}
-    for name in bound:
+    for name, bounds in bound.items():
         design, (rtl,) = made(name, "elaborate")
         macs = {mode: MODES[mode].elements_per_beat for mode in design.config.modes}
         found = _synthesised(script, rtl[f"{name}.v"], design.top, macs)
 
-        def tell(what: str, value: Any, unit: str, key: str = "", name: str = name) -> None:
-            most = bound[name].get(key)
+        def tell(
+            what: str, value: Any, unit: str, key: str = "", name: str = name, bounds: Mapping[str, float] = bounds
+        ) -> None:
+            most = bounds.get(key)
             bounded = f"{'at least' if key == 'fmax' else 'at most'} {most}"
             say(f"{name}: {what}", value, unit, "none" if most is None else bounded)
 
