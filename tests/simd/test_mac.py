@@ -20,10 +20,10 @@ DEEP = pytest.mark.deep
 QUAD, FULL, QUAD_FPGA = "mac_quad_core", "mac_full_core", "mac_quad_fpga_core"
 DESIGNS = [QUAD, FULL, QUAD_FPGA]
 STALLS = [(0.0, 0.0), (0.4, 0.4), (0.7, 0.1), (0.1, 0.7)]
-QUICK_DOTS = {QUAD: 10_000, FULL: 3_000, QUAD_FPGA: 10_000, "fpga": 3_000}  # of a mode, over all stalls
+QUICK_DOTS = {QUAD: 10_000, FULL: 1_500, QUAD_FPGA: 10_000, "fpga": 1_500}  # of a mode, over all stalls
 DEEP_DOTS = 100_000
 SMALL = {"modes": ["fp4", "p8_0"], "outputs": ["p8_0", "e5m2"], "core_only": True}
-WHOLE = {"modes": ["fp4", "e5m2", "mxfp4", "nvfp4"], "outputs": ["p8_0", "fp32"]}
+WHOLE = {"modes": ["fp4", "nvfp4"], "outputs": ["p8_0", "fp32"]}
 BLOCKS = {"modes": ["mxfp4", "nvfp4", "p8_0"], "outputs": ["e5m2", "p16_1"], "core_only": True}
 CONFIGS = {name: load_design(name).config.model_dump(mode="json") for name in DESIGNS}
 FPGA = CONFIGS[FULL] | {"modes": list(SINGLE_MODES), "technology": "fpga"}
@@ -63,7 +63,7 @@ def compare(built, arrays, **options):
 
 
 @pytest.mark.parametrize(
-    "built", ["small", "blocks", *(pytest.param(name, marks=DEEP) for name in DESIGNS)], indirect=True
+    "built", ["small", *(pytest.param(name, marks=DEEP) for name in ("blocks", *DESIGNS))], indirect=True
 )
 def test_mac_bench_passes(built, tmp_path):
     assert len(built.bench_tests("sim.simd.mac_bench", tmp_path)) == 9 + 3 * len(built.config.modes)
@@ -72,7 +72,7 @@ def test_mac_bench_passes(built, tmp_path):
 @pytest.mark.parametrize("built", ["whole"], indirect=True)
 def test_mac_whole_bench_passes(built, tmp_path):
     modules = "sim.simd.mac_bench,sim.simd.mac_control_bench"
-    assert len(built.bench_tests(modules, tmp_path)) == 8 + len(built.config.modes) + 2 * 2 + 7
+    assert len(built.bench_tests(modules, tmp_path)) == 8 + len(built.config.modes) + 2 * 1 + 7
 
 
 @pytest.mark.parametrize(("stall_in", "stall_out"), STALLS)

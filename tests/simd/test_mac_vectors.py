@@ -20,7 +20,7 @@ from sim.simd.mac_vectors import job_fields, job_of
 
 CORE = MacConfig(modes=SINGLE_MODES, outputs=OUTPUT_FORMATS, core_only=True)
 WHOLE = CORE.model_copy(update={"core_only": False})
-BLOCKS = MacConfig(modes=("fp4", "mxfp8_e5m2", "nvfp4"), outputs=("e5m2", "fp32"))
+BLOCKS = MacConfig(modes=("fp4", "mxfp8_e5m2", "nvfp4"), outputs=("e5m2", "fp32"), core_only=True)
 FEW = MacConfig(modes=("fp4", "p16_1"), outputs=("p8_0", "fp32"), core_only=True)
 JOBS = np.array([job_of("fp4", "p8_0"), job_of("p16_1", "fp32", "inf")], np.uint16)
 CODES = np.array([[1, 2, 15], [0, 0x8000, 0xFFFF]], np.uint16)
@@ -222,6 +222,11 @@ def test_mac_vectors_pack_gives_each_beat_the_scales_of_its_block() -> None:
         found, scales = beats.data[:, place].tolist(), arrays[name].tolist()
         assert found[:6] == [scales[0][index] for index in (0, 0, 1, 1, 2, 2)]
         assert found[8:] == [scales[2][0]] * 8 + [scales[2][1]]
+    whole = mac_vectors.pack_ragged(BLOCKS.model_copy(update={"core_only": False}), arrays, lengths)["scale"]
+    wanted = [[arrays[name][row][block] for name in ("scale_a", "scale_b")] for row, block in
+              ((0, 0), (0, 1), (0, 2), (2, 0), (2, 1))]  # fmt: skip
+    assert whole.last is None
+    np.testing.assert_array_equal(whole.data, wanted)
 
 
 def test_mac_vectors_model_of_ragged_rows_ends_with_their_last_block() -> None:
