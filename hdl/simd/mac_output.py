@@ -175,7 +175,11 @@ class ResultEncoder:
         body, lost = wire(m, either(bodies, bits), "body"), wire(m, sticky | either(rests, 1), "lost")
         beyond = self._beyond(biased, sign, fraction)
         rest = wire(m, fraction.any() | sticky | (posit & ~whole_exponent & posit_exponent), "rest")
+        # As wide as the body itself, an integer just below the smallest leaves no room for its sign: its bits are 0.
+        widest = [sel for sel, fmt in self._of(IntFormat) if fmt.bits == bits]
+        lowest = reduce(or_, (sel & sign & (exponent == bits - 1) for sel in widest), Const(0, 1))
         middle = {
+            "lowest": lowest,
             "amount": amount,
             "body": body,
             "lost": lost,
@@ -185,7 +189,7 @@ class ResultEncoder:
             "beyond": beyond,
         }
         middle |= {"regime_negative": regime_negative, "large": large}
-        amount, body, lost, rest, sign, zero, beyond, regime_negative, large = (
+        lowest, amount, body, lost, rest, sign, zero, beyond, regime_negative, large = (
             hold(value, name) for name, value in middle.items()
         )
         fill = wire(m, Mux(posit, ~regime_negative, sign), "fill")
@@ -201,8 +205,8 @@ class ResultEncoder:
         uneven = wire(m, (amount > bits - 2) | rest, "uneven")
         extreme = Cat(Const(0, 1), Const(1, 1), (~regime_negative).replicate(bits - 2))
         return Body(
-            bits=Mux(limit, extreme, Mux(far, fill.replicate(bits), body)),
-            sticky=~limit & (lost | far),
+            bits=Mux(limit, extreme, Mux(far, fill.replicate(bits), body) & (~lowest).replicate(bits)),
+            sticky=~limit & (lost | far) & ~lowest,
             negative=sign,
             zero=zero,
             beyond=(limit & large & (sign | uneven)) | beyond,
