@@ -75,3 +75,13 @@ def test_matmul_tiles_follow_without_a_pause(built):
             result = run(built, harness, {"job": job, "a": a, "b": b, "bias": np.zeros(32, np.int32)})
             beats = 8 * 16 * k // 4
             assert beats < result.cycles < beats + 200
+
+
+@pytest.mark.parametrize("built", ["small"], indirect=True)
+def test_matmul_rounds_up_to_the_smallest_integer(built):
+    """Half below it is the smallest still, and no overflow; more is one."""
+    job = matmul_vectors.job_array("int8", "int32", has_bias=True, bias_exponent=1, scale_exponent=-1)
+    a, b = np.array([[1], [2]], np.uint16), np.array([[0xFF, 0, 1]], np.uint16)
+    with built.harness() as harness:
+        run(built, harness, {"job": job, "a": a[:1], "b": b, "bias": np.full(3, -(2**31), np.int32)})
+        run(built, harness, {"job": job, "a": a, "b": b, "bias": np.full(3, -(2**31), np.int32)})
