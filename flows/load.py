@@ -18,10 +18,11 @@ from boards.catalog import get_board
 from flows.catalog import BLOCKS, Block
 from flows.errors import BadInput
 from flows.paths import ROOT, shown
+from flows.text_files import read_text
 from hdl.common.block import BlockConfig
 from hdl.common.config import Config, ConfigError, describe_value, did_you_mean, nearest
 
-MOST_BYTES = 1_000_000
+MOST_CHARACTERS = 1_000_000
 """Size of a design's file; a larger one is some other file."""
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
@@ -157,18 +158,10 @@ class _StrictLoader(yaml.SafeLoader):
 
 
 def _read_map(path: Path) -> dict[Any, Any]:
-    try:
-        if path.exists() and not path.is_dir() and (not path.is_file() or path.stat().st_size > MOST_BYTES):
-            raise BadInput(f"{shown(path)}: not a regular file of at most {MOST_BYTES} bytes")
-        text = path.read_text(encoding="utf-8-sig")  # some editors put a byte order mark first
-    except FileNotFoundError:
-        raise BadInput(f"{shown(path)}: no such file", hint="`niello list` shows the named designs") from None
-    except IsADirectoryError:
-        raise BadInput(f"{shown(path)}: a folder, not a YAML file") from None
-    except UnicodeDecodeError as error:
-        raise BadInput(f"{shown(path)}: not UTF-8 text (byte {error.start})") from None
-    except OSError as error:
-        raise BadInput(f"{shown(path)}: {error.strerror}") from None
+    # A pipe or a device would keep the reader waiting.
+    if path.exists() and not path.is_dir() and not path.is_file():
+        raise BadInput(f"{shown(path)}: not a regular file")
+    text = read_text(path, "YAML", MOST_CHARACTERS, hint="`niello list` shows the named designs")
     try:
         document = yaml.load(text, _StrictLoader)
     except yaml.MarkedYAMLError as error:

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from flows.errors import BadInput
 from flows.load import Design, load_design
+from flows.text_files import read_text
 from hdl.common.config import describe_value, did_you_mean, nearest
 from hdl.simd.modes import MODES, OUTPUT_FORMATS, STATUS, Mode, default_output
 from sim.common.formats import Overflow
@@ -112,7 +113,7 @@ def _by_length(items: Items, compute: Callable[[Rows, Rows, Rows | None, Rows | 
 
 
 MOST_CHARACTERS = 1 << 28
-"""Of an input file; a device or a pipe might never end."""
+"""Of an input file."""
 
 ENGINES: dict[str, Callable[[Design, Items, str, Overflow], MacResult]] = {
     "model": by_model,
@@ -209,20 +210,9 @@ def _check_built(
 
 
 def _read_json(path: Path) -> Any:
+    text = read_text(path, "JSON", MOST_CHARACTERS)
     try:
-        with path.open(encoding="utf-8-sig") as file:
-            text = file.read(MOST_CHARACTERS + 1)
-        if len(text) > MOST_CHARACTERS:
-            raise BadInput(f"{path}: must have at most {MOST_CHARACTERS:,} characters")
         return json.loads(text, object_pairs_hook=_no_key_twice)
-    except FileNotFoundError:
-        raise BadInput(f"{path}: no such file") from None
-    except IsADirectoryError:
-        raise BadInput(f"{path}: a folder, not a JSON file") from None
-    except OSError as error:
-        raise BadInput(f"{path}: {(error.strerror or str(error)).lower()}") from None
-    except UnicodeDecodeError as error:
-        raise BadInput(f"{path}: not UTF-8 text (byte {error.start})") from None
     except json.JSONDecodeError as error:
         raise BadInput(f"{path}:{error.lineno}:{error.colno}: not JSON: {error.msg}") from None
     except RecursionError:

@@ -15,13 +15,13 @@ from hdl.simd.matmul_bias import Biases
 from hdl.simd.matmul_buffers import Buffers
 from hdl.simd.matmul_bursts import Bursts
 from hdl.simd.matmul_chunks import MOST_SLOTS, STEP, fill_layout, log2, read_layout
+from hdl.simd.matmul_drain import PipelinedDrain, result_layout
 from hdl.simd.matmul_filler import Filler
 from hdl.simd.matmul_job import REGISTERS, Job
 from hdl.simd.matmul_loader import Loader
 from hdl.simd.matmul_sequencer import Sequencer
 from hdl.simd.matmul_writer import Writer
 from hdl.simd.modes import STATUS
-from hdl.simd.pipelined_drain import PipelinedDrain, result_layout
 
 OUTSTANDING_COMMANDS = 16
 """Rows that are asked for before the first of them has come."""

@@ -14,10 +14,10 @@ from hdl.common.axi import packet
 from hdl.simd.config import MatmulConfig
 from hdl.simd.matmul_bursts import BOUNDARY_BYTES_LOG2, Bursts, burst_layout
 from hdl.simd.matmul_chunks import log2, word_address_bits
+from hdl.simd.matmul_drain import result_layout
 from hdl.simd.matmul_job import COUNT_BITS, job_signature, slot_nibbles_log2
 from hdl.simd.matmul_panels import INDEX_BITS, Panels, RowAddresses
 from hdl.simd.modes import STATUS
-from hdl.simd.pipelined_drain import result_layout
 
 NIBBLE_BITS = 4
 PENDING_BITS = 6

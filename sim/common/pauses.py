@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 RUN_CYCLES = (1, 1, 2, 5)
 
 
-def pauses(share: float) -> Iterator[bool]:
-    """For ever: whether a channel rests in a cycle; rests, and what lies between them, come in runs.
+def pauses(share: float, run_cycles: Sequence[int] = RUN_CYCLES) -> Iterator[bool]:
+    """For ever: whether a channel rests in a cycle; rests, and what lies between them, come in runs of these lengths.
 
     The generator is of its own, so that what else a bench draws does not move the pauses.
     """
     generator = random.Random(random.getrandbits(64))
     while True:
         resting = generator.random() < share
-        for _ in range(generator.choice(RUN_CYCLES)):
+        for _ in range(generator.choice(run_cycles)):
             yield resting
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import random
-from collections.abc import Iterator
 from typing import Any
 
 import cocotb
@@ -16,6 +15,7 @@ from cocotbext.axi import AxiBus, AxiSlave
 from hdl.common.registers import REGISTER_BYTES, load_registers
 from hdl.simd.config import MatmulConfig
 from hdl.simd.modes import STATUS
+from sim.common.pauses import pauses as resting
 from sim.common.runner import CLOCK_PERIOD_NS
 from sim.common.streams import Edge
 from sim.simd.matmul_bus import BusWatch
@@ -106,7 +106,7 @@ class Bench(Edge):
         await bench.reset()
         if pauses:
             for channel in (*bench.channels.values(), *bench._register_channels):
-                channel.set_pause_generator(_rests(pauses))
+                channel.set_pause_generator(resting(pauses, PAUSE_CYCLES))
         await bench.write("irq_enable", BIT["done"])
         return bench
 
@@ -190,12 +190,3 @@ class Bench(Edge):
 def generator() -> np.random.Generator:
     """One that follows cocotb's seed."""
     return np.random.default_rng(random.getrandbits(64))
-
-
-def _rests(share: float) -> Iterator[bool]:
-    """For ever: whether a channel rests in a cycle; rests and the times between them come in runs."""
-    own = random.Random(random.getrandbits(64))  # so that what else a bench draws does not move them
-    while True:
-        resting = own.random() < share
-        for _ in range(own.choice(PAUSE_CYCLES)):
-            yield resting

@@ -120,9 +120,9 @@ def test_load_refuses_a_bomb_of_aliases_at_once(tmp_path):
 def test_load_refuses_what_is_no_regular_or_no_small_file(tmp_path):
     fifo = tmp_path / "pipe.yml"
     os.mkfifo(fifo)
-    with pytest.raises(BadInput, match=r"pipe.yml: not a regular file of at most 1000000 bytes$"):
+    with pytest.raises(BadInput, match=r"pipe.yml: not a regular file$"):
         load_design(str(fifo))
-    assert refusal(tmp_path, "#" * 1_000_001) == "FILE: not a regular file of at most 1000000 bytes"
+    assert refusal(tmp_path, "#" * 1_000_001) == "FILE: must have at most 1,000,000 characters"
 
 
 def test_load_takes_a_byte_order_mark_and_dos_line_ends(tmp_path):

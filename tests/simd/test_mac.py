@@ -9,7 +9,7 @@ import pytest
 
 from flows.load import load_design
 from hdl.simd.config import SINGLE_MODES, MacConfig
-from hdl.simd.mac_engine import build
+from hdl.simd.mac import build
 from hdl.simd.modes import MODES, default_output
 from sim.common.harness import Harness, HarnessError
 from sim.simd import mac_vectors

@@ -9,7 +9,7 @@ from flows.load import load_design
 from flows.simd import Items, by_model, by_rtl
 from hdl.common.format_table import IntFormat
 from hdl.simd.config import ALL_MODES, SINGLE_MODES, MacConfig
-from hdl.simd.mac_engine import build
+from hdl.simd.mac import build
 from hdl.simd.modes import MODES, STATUS
 from sim.common.formats import encode
 from sim.simd import mac_model, mac_vectors

@@ -5,7 +5,7 @@ from amaranth.hdl import ResetInserter, Signal
 from amaranth.sim import Simulator
 
 from hdl.simd.config import MacConfig
-from hdl.simd.mac_engine import build
+from hdl.simd.mac import build
 from hdl.simd.modes import MODES, OUTPUT_FORMATS
 
 ONE = {"p8_0": 0x40, "p16_1": 0x4000}

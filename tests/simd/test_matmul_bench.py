@@ -3,12 +3,10 @@
 import json
 
 import pytest
-from amaranth.lib import wiring
-from amaranth.lib.wiring import In, Out
 
 from flows.verilog import port_table
-from hdl.common.axi import AXI4LiteSignature, AXI4Signature
 from hdl.simd.config import MatmulConfig
+from hdl.simd.matmul import build
 from sim.common.runner import build_bench, run_bench
 
 pytestmark = pytest.mark.deep
@@ -44,17 +42,6 @@ FAULTS = {
 }
 
 
-class Shell(wiring.Component):
-    """The edge of the block, with nothing in it."""
-
-    def __init__(self, config):
-        members = {"csr": In(AXI4LiteSignature(config.registers.address_bits)), "irq": Out(1)}
-        super().__init__(members | {"mem": Out(AXI4Signature(config.address_bits, config.bus_bits))})
-
-    def elaborate(self, platform):
-        raise NotImplementedError
-
-
 @pytest.fixture(scope="module")
 def shells(tmp_path_factory):
     """Folders of built shells, by the name of their parameters."""
@@ -63,7 +50,7 @@ def shells(tmp_path_factory):
     def of(name):
         if name not in folders:
             folder = folders[name] = tmp_path_factory.mktemp("shell")
-            ports = port_table(Shell(MatmulConfig.parse(PARAMS[name])))
+            ports = port_table(build(MatmulConfig.parse(PARAMS[name])))
             table = {"top": TOP, "clock": "clk", "reset": "rst", "ports": ports}
             (folder / "ports.json").write_text(json.dumps(table))
             # All of them inputs, so that Python can drive those too that the block would.

@@ -10,10 +10,10 @@ from amaranth.sim import Simulator
 from hdl.simd.config import SINGLE_MODES, MatmulConfig
 from hdl.simd.matmul_bursts import Bursts
 from hdl.simd.matmul_chunks import Kind
+from hdl.simd.matmul_drain import PipelinedDrain
 from hdl.simd.matmul_filler import Filler
 from hdl.simd.matmul_panels import Panels, RowAddresses
 from hdl.simd.modes import MODES, OUTPUT_FORMATS, STATUS
-from hdl.simd.pipelined_drain import PipelinedDrain
 from sim.common.formats import encode_flags, to_odd
 
 SMALL = {"modes": ["int8"], "outputs": ["int8"], "rows": 3, "columns": 4, "bus_bits": 64, "depth_beats": 16}

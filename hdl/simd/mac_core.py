@@ -1,0 +1,194 @@
+"""Dot products in many number formats on one array of multipliers, exact until they are rounded once."""
+
+from __future__ import annotations
+
+from functools import reduce
+from operator import or_
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from hdl.common.axi import packet_stream
+from hdl.common.format_table import PositFormat
+from hdl.simd.config import MacConfig, decoder_of
+from hdl.simd.mac_accumulator import Accumulator
+from hdl.simd.mac_align import Aligner
+from hdl.simd.mac_blocks import RECALL_PLACE, SCALE_BITS, BlockScales, BlockSum
+from hdl.simd.mac_drain import Drain
+from hdl.simd.mac_lanes import LANES, Lanes
+from hdl.simd.mac_sequence import Sequence
+from hdl.simd.modes import JOB_BITS, JOB_INFINITY, JOB_MODE, JOB_OUTPUT, MODES, OPERAND_BITS, OUTPUT_FORMATS
+
+EVERY_SIGN = 0x8888_8888
+"""In eight codes of 4 bits."""
+
+RESULT_BITS = 40
+"""32 bits of code, 8 of status."""
+
+
+def operation_bits(config: MacConfig) -> int:
+    """Of a beat: both operands and the job; with block formats also both scales."""
+    return 2 * OPERAND_BITS + JOB_BITS + (2 * SCALE_BITS if config.block_modes else 0)
+
+
+class MacCore(wiring.Component):
+    """One dot product at a time: a beat of both operands a cycle, then its result.
+
+    Latency: `config.latency_in(mode)`, from the cycle that takes the last beat to the first that offers the result.
+
+    Throughput: a beat a cycle inside a dot product or a block (NVFP4: a beat in 16 cycles); between two dot products,
+    the latency and two cycles; between two blocks, `config.block_cycles`.
+
+    Members
+    -------
+    op : In(packet_stream(80)): Cat(a, b, job); the job is the same in all beats of a packet, and names what is built.
+        With block formats 96: Cat(a, b, job, scale_a, scale_b). A block is as many beats as `Mode.beats_per_block`
+        says, and its scales are the same in all of them; a packet's last block may be short.
+    y : Out(stream.Signature(40)): Cat(code, 32 bits; status, in the order of `STATUS`)
+    """
+
+    def __init__(self, config: MacConfig):
+        self._config = config
+        super().__init__({"op": In(packet_stream(operation_bits(config))), "y": Out(stream.Signature(RESULT_BITS))})
+
+    def elaborate(self, platform):
+        m = Module()
+        config = self._config
+        m.submodules.lanes = lanes = Lanes(config)
+        m.submodules.aligner = aligner = Aligner(config)
+        m.submodules.accumulator = accumulator = Accumulator(config)
+        m.submodules.drain = drain = Drain(config)
+        for k in range(LANES):
+            for name in ("product", "shift", "odd_sign", "odd_magnitude", "odd_shift"):
+                m.d.comb += getattr(aligner, f"{name}_{k}").eq(getattr(lanes, f"{name}_{k}"))
+
+        op, job = self.op.payload.data, self.op.payload.data[2 * OPERAND_BITS :]
+        take = Signal()
+        m.submodules.sequence = sequence = Sequence(config)
+        scales = block_sum = None
+        if config.block_modes:
+            m.submodules.scales = scales = BlockScales(config)
+            m.submodules.block_sum = block_sum = BlockSum(config)
+        m.d.comb += [
+            take.eq(self.op.valid & sequence.idle),
+            self.op.ready.eq(sequence.idle & scales.done if scales else sequence.idle),
+            sequence.end.eq(scales.end if scales else take & self.op.payload.last),
+            self.y.valid.eq(sequence.done),
+            sequence.given.eq(self.y.ready),
+        ]
+
+        wanted = job[JOB_MODE][: config.mode_bits]
+        # The job stands still from the first beat taken until the result is. With block formats READY depends on it:
+        # then it is looked at before.
+        mode, output = Signal(config.mode_bits, reset_less=True), Signal(config.output_bits, reset_less=True)
+        infinity = Signal(reset_less=True)
+        with m.If(sequence.clear if scales else take):
+            m.d.sync += [mode.eq(wanted), output.eq(job[JOB_OUTPUT]), infinity.eq(job[JOB_INFINITY])]
+        known, add = (mode, take & scales.add) if scales else (wanted, take)
+        m.d.comb += [
+            lanes.a.eq(op[:OPERAND_BITS] ^ (EVERY_SIGN & scales.negative.replicate(OPERAND_BITS)) if scales else op),
+            lanes.b.eq(op[OPERAND_BITS : 2 * OPERAND_BITS]),
+            lanes.select.eq(Cat(add & self._needs(known, decoder) for decoder in config.decoders)),
+            aligner.wide_place.eq(lanes.wide_place | scales.offset if scales else lanes.wide_place),
+            accumulator.term.eq(aligner.term),
+            accumulator.segment.eq(aligner.segment),
+            accumulator.wide.eq(sequence.tall),
+            accumulator.clear.eq(sequence.drop if scales else sequence.clear),
+            accumulator.shift_up.eq(sequence.shift_up),
+            sequence.top.eq(accumulator.value[-len(sequence.top) :]),
+            drain.start.eq(sequence.start),
+            drain.fine.eq(sequence.fine),
+            drain.shift.eq(sequence.shift),
+            drain.value.eq(accumulator.value),
+            drain.segments_up.eq(sequence.segments_up),
+        ]
+        # Sums of P(16,1), E5M2 or blocks need the topmost segments; a posit's special value is NaR.
+        posit = Signal()
+        place = Signal(7) if scales else aligner.place
+        with m.Switch(mode):
+            for name in config.modes:
+                with m.Case(MODES[name].code):
+                    m.d.comb += [
+                        place.eq(Aligner.place_of(config, name)),
+                        sequence.tall.eq(name in ("p16_1", "e5m2", *config.block_modes)),
+                        posit.eq(isinstance(MODES[name].element, PositFormat)),
+                    ]
+
+        special = Signal(3, reset_less=True)
+        found = lanes.special
+        if scales:
+            # A NaN among the scales, and a sum of blocks that became infinite.
+            infinite = infinity & block_sum.stored & drain.overflow
+            found = found | Cat(scales.nan & take, infinite & ~drain.code[-1], infinite & drain.code[-1])
+        m.d.sync += special.eq((special | found) & ~sequence.clear.replicate(3))
+        m.d.comb += [
+            drain.nar.eq(special[0] & posit),
+            drain.nan.eq(special[0] & ~posit),
+            drain.plus.eq(special[1]),
+            drain.minus.eq(special[2]),
+        ]
+        status = Cat(
+            drain.nar,
+            ~drain.nar & (drain.nan | (drain.plus & drain.minus)),
+            ~drain.nar & ~drain.nan & (drain.plus ^ drain.minus),
+            drain.overflow | block_sum.any_overflow if block_sum else drain.overflow,
+            drain.underflow | block_sum.any_underflow if block_sum else drain.underflow,
+        )
+        adding = sequence.blocks & ~sequence.converting if scales else None
+        m.d.comb += [
+            drain.output.eq(Mux(adding, OUTPUT_FORMATS.index("fp32"), output) if scales else output),
+            drain.infinity.eq(infinity),
+            self.y.payload.eq(Cat(drain.code, Const(0, 32 - len(drain.code)), status, Const(0, 3))),
+        ]
+        if scales:
+            self._connect_scales(m, scales, sequence, take, mode)
+            self._connect_sum(m, block_sum, aligner, drain, sequence)
+            m.d.comb += [
+                block_sum.update.eq(take),
+                block_sum.exponent.eq(scales.exponent),
+                aligner.place.eq(Mux(sequence.inject, block_sum.place, place)),
+            ]
+            with m.Switch(mode):
+                for name in config.modes:
+                    with m.Case(MODES[name].code):
+                        m.d.comb += block_sum.leading.eq(config.leading_exponent(name))
+            with m.If(sequence.recall):
+                m.d.comb += block_sum.leading.eq(-RECALL_PLACE)
+        return m
+
+    def _needs(self, mode, decoder):
+        """Whether a mode needs an operand decoder."""
+        return reduce(or_, (mode == MODES[name].code for name in self._config.modes if decoder_of(name) == decoder))
+
+    def _connect_scales(self, m, scales, sequence, take, mode):
+        payload = self.op.payload
+        m.d.comb += [
+            scales.beat.eq(take),
+            scales.last.eq(payload.last),
+            scales.select.eq(Cat(mode == MODES[name].code for name in self._config.block_modes)),
+            scales.scale_a.eq(payload.data[-2 * SCALE_BITS : -SCALE_BITS]),
+            scales.scale_b.eq(payload.data[-SCALE_BITS:]),
+            sequence.offered.eq(self.op.valid),
+            sequence.last.eq(payload.last),
+            sequence.blocks.eq(scales.select.any()),
+        ]
+
+    def _connect_sum(self, m, block_sum, aligner, drain, sequence):
+        m.d.comb += [
+            aligner.running.eq(block_sum.value),
+            block_sum.clear.eq(sequence.clear),
+            block_sum.recall.eq(sequence.recall),
+            block_sum.inject.eq(sequence.inject),
+            block_sum.term.eq(aligner.term),
+            block_sum.segment.eq(aligner.segment),
+            block_sum.drop.eq(sequence.drop),
+            block_sum.store.eq(sequence.store),
+            block_sum.code.eq(drain.code),
+            block_sum.overflow.eq(drain.overflow),
+            block_sum.underflow.eq(drain.underflow),
+            block_sum.segments_up.eq(sequence.segments_up),
+            block_sum.minus_zero.eq(sequence.converting & drain.is_float),
+            drain.top_exponent.eq(block_sum.top_exponent),
+            drain.lost.eq(block_sum.lost),
+        ]
