@@ -14,13 +14,17 @@ import cocotb_tools.runner
 
 from sim.common.verilator import JOBS, waiver_flags
 
+QUICK_TO_COMPILE = ("--no-public-flat-rw", "--public-depth", "1", "--output-split", "0")
+"""Over the runner's own options: a bench sees the signals of the top module, so that Verilator may optimise all others
+away, and all C++ is one unit, since every unit parses Verilator's headers again."""
+
 
 def build(job: dict[str, Any]) -> None:
     """Verilate and compile `job["source"]`, a file in the build folder, named relative to it: the generated C++ then
     holds no absolute path, so that it is found in ccache again wherever the build lies."""
     cocotb_tools.runner.MAX_PARALLEL_BUILD_JOBS = JOBS
     cocotb_tools.runner.get_runner("verilator").build(
-        build_args=[*waiver_flags(), *job["arguments"], job["source"]],
+        build_args=[*QUICK_TO_COMPILE, *waiver_flags(), *job["arguments"], job["source"]],
         hdl_toplevel=job["top"],
         build_dir=job["build_dir"],
         waves=job["waves"],

@@ -132,8 +132,6 @@ def build_bench(
     code = _run(job, log, environment(ccache_dir))
     if code:
         raise BuildError("verilator", error_line(log.read_text(errors="replace"), code), log)
-    for header in build_dir.glob("*.gch"):  # precompiled headers, 70 MB each
-        header.unlink()
 
 
 def run_bench(

@@ -19,6 +19,7 @@ from flows.pnr import pnr_board, usage
 from hdl.common.config import ConfigError
 from hdl.common.uart import uart_divisor
 
+QUICK_BOARDS = ("icebreaker", "ulx3s_85f")  # one of each family
 CORE_BOARDS = [name for name, board in BOARDS.items() if board.extra is None]
 
 
@@ -68,7 +69,9 @@ def test_plan_is_the_same_whenever_it_is_made(board: Board, tmp_path, echo):
     assert [argv[0].split("-")[0] for argv in commands(folders[0])][:2] == ["yosys", "nextpnr"]
 
 
-@pytest.mark.parametrize("name", CORE_BOARDS)
+@pytest.mark.parametrize(
+    "name", [name if name in QUICK_BOARDS else pytest.param(name, marks=pytest.mark.deep) for name in CORE_BOARDS]
+)
 def test_bitstream_is_built_and_the_same_elsewhere(build, tmp_path, name):
     board = BOARDS[name]
     metrics = build(board, tmp_path / "one")
@@ -97,7 +100,9 @@ def test_bitstream_is_built_and_the_same_elsewhere(build, tmp_path, name):
         assert step["peak_rss_bytes"] < 1_000_000_000
 
 
-@pytest.mark.parametrize(("name", "clock_mhz"), [("ulx3s_85f", 60), ("icebreaker", 24)])
+@pytest.mark.parametrize(
+    ("name", "clock_mhz"), [pytest.param("ulx3s_85f", 60, marks=pytest.mark.deep), ("icebreaker", 24)]
+)
 def test_another_clock_goes_through_the_pll(build, tmp_path, name, clock_mhz):
     metrics = build(BOARDS[name], tmp_path, clock_hz=clock_mhz * 1e6)
     assert metrics["pnr"]["clock_mhz"] == pytest.approx(clock_mhz, rel=1e-3)

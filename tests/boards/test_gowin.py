@@ -14,6 +14,7 @@ from flows.tools import run_tool
 BOARD = BOARDS["tang_nano_9k"]
 
 
+@pytest.mark.deep
 def test_bitstream_is_built_and_the_same_elsewhere(build, tmp_path):
     metrics = build(BOARD, tmp_path / "one")
     again = build(BOARD, tmp_path / "two" / "deeper")

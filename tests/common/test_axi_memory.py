@@ -9,7 +9,12 @@ from hdl.common.axi_memory import AxiMemory
 from sim.common.runner import build_bench, run_bench
 
 
-@pytest.mark.parametrize(("address_bits", "data_bits"), [(10, 32), (12, 64), (13, 256)])
+DEEP = pytest.mark.deep
+
+
+@pytest.mark.parametrize(
+    ("address_bits", "data_bits"), [(12, 64), pytest.param(10, 32, marks=DEEP), pytest.param(13, 256, marks=DEEP)]
+)
 def test_axi_memory_serves_bursts_and_words(tmp_path, address_bits, data_bits):
     verilog = tmp_path / "memory.v"
     verilog.write_text(emit(AxiMemory(address_bits, data_bits), "memory"))

@@ -72,11 +72,11 @@ def run(build, seed, commands):
 
 
 def test_bridge_answers_as_the_model(build):
-    run(build, 1, 3_000)
+    run(build, 1, 800)
 
 
 @pytest.mark.deep
-@pytest.mark.parametrize("seed", [2, 3])
+@pytest.mark.parametrize("seed", [1, 2, 3])
 def test_bridge_answers_as_the_model_for_long(build, seed):
     run(build, seed, 10_000)
 

@@ -46,6 +46,7 @@ def test_engines_give_the_bytes_of_the_model(route, results, engine):
     assert metrics["operations"] == 2 * given["a"].size
 
 
+@pytest.mark.deep
 def test_engines_netlist_of_another_family_gives_the_same(route, results):
     ecp5 = Route.of(load_design(DESIGN), "ulx3s_85f")
     needed = run.needs(ecp5, "netlist")

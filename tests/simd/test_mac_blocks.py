@@ -105,7 +105,7 @@ def last_blocks(rng, mode, rows):
     return a, b
 
 
-@pytest.mark.parametrize("rows_a_place", [12, pytest.param(400, marks=DEEP)])
+@pytest.mark.parametrize("rows_a_place", [4, pytest.param(400, marks=DEEP)])
 @pytest.mark.parametrize("mode", MX)
 @everything
 def test_mac_block_sums_meet_at_every_place(built, mode, rows_a_place):

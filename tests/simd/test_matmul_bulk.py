@@ -24,7 +24,7 @@ SHAPES = {
 }
 """Formats, rows, columns, bits of the bus, beats of a buffer's half."""
 
-QUICK_JOBS, DEEP_JOBS = 30, 120
+QUICK_JOBS, DEEP_JOBS = 10, 120
 
 
 def params(name):
