@@ -3,9 +3,9 @@ golden model of `simd.matmul`.
 
     .venv/bin/python bench/simd.py [NAME ...] [--script PATH/synth_compare.py]
 
-All of them, or: model matmul wrong cycles area. Area needs the synthesis script, which maps Verilog to standard cells
-and FPGAs and prints JSON; without `--script` it is left out. Prints a line a figure, with its target, and one JSON
-object at the end. Model and harness run on one core.
+All of them, or: model matmul wrong netlist cycles area. Area needs the synthesis script, which maps Verilog to standard
+cells and FPGAs and prints JSON; without `--script` it is left out. Prints a line a figure, with its target, and one
+JSON object at the end. Model and harness run on one core.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ from sim.simd import mac_model, mac_vectors, matmul_model
 
 QUAD, QUAD_FPGA, FULL = "mac_quad_core", "mac_quad_fpga_core", "mac_full_core"
 EIGHT_BITS = ("p8_0", "int8", "e4m3", "e5m2")
-DOTS, LONGEST, MOST_BLOCKS = 100_000, 40, 5
+DOTS, NETLIST_DOTS, LONGEST, MOST_BLOCKS = 100_000, 1_000, 40, 5
+NETLIST_HARNESS = "netlist-harness-ecp5"
 LONG_BEATS = 4096
 LONG_SHARE = 0.99  # of a long dot product's cycles that must take a beat
 
@@ -43,7 +44,7 @@ def main() -> None:
     script = arguments.script
     if script is None and "area" in arguments.names:
         parser.error("area needs --script")
-    benches: Benches = {"model": model, "matmul": matmul, "wrong": wrong, "cycles": cycles}
+    benches: Benches = {"model": model, "matmul": matmul, "wrong": wrong, "netlist": netlist, "cycles": cycles}
     run({**benches, "area": lambda: area(script.resolve())} if script else benches, arguments.names)
 
 
@@ -86,32 +87,45 @@ def _rate(call: Callable[[], Any], multiplications: int) -> int:
 def wrong() -> dict[str, Any]:
     """Results that differ from the model's, of random dot products in each mode, of 1 to 40 elements or 1 to 5 blocks,
     at full speed."""
-    figures: dict[str, Any] = {}
+    return {name: _wrong_of(name, *_harness_of(name), DOTS) for name in (QUAD, FULL)}
+
+
+def netlist() -> dict[str, Any]:
+    """The same of what Yosys makes of the Verilog for the default board, fewer of them."""
+    figures = {}
     for name in (QUAD, FULL):
-        design, ports, library = _harness_of(name)
-        for mode in design.config.modes:
-            rng = np.random.default_rng([2, MODES[mode].code])
-            overflows: tuple[Overflow, ...] = ("saturate", "inf")
-            jobs = [mac_vectors.job_of(mode, output, how) for output in design.config.outputs for how in overflows]
-            job = rng.choice(np.array(jobs, np.uint16), DOTS)
-            block = MODES[mode].block
-            longest = MOST_BLOCKS * block.block_length if block else LONGEST
-            lengths = rng.integers(1, longest, DOTS, endpoint=True)
-            arrays = {"job": job} | mac_vectors.random_operands(design.config, rng, job, longest)
-            behind = np.arange(longest) >= lengths[:, None]
-            arrays["a"][behind] = arrays["b"][behind] = 0
-            mac_vectors.check(design.config, arrays)
-            right = mac_vectors.model_ragged(design.config, arrays, lengths)
-            traffic = mac_vectors.pack_ragged(design.config, arrays, lengths)
-            with one_core(), Harness(library, ports) as harness:
-                start = time.perf_counter()
-                result = harness.run(traffic, {"y": DOTS}, stall_in=0, stall_out=0)
-                rate = round(int(lengths.sum()) / (time.perf_counter() - start))
-            got = mac_vectors.unpack(design.config, arrays, result.outputs)
-            differing = int(((got["y"] != right["y"]) | (got["status"] != right["status"])).sum())
-            say(f"{name}, {mode}: wrong of {DOTS}", differing, "", "0")
-            say(f"{name}, {mode}: harness, one core", rate / 1e6, "M MAC/s", "none")
-            figures.setdefault(name, {})[mode] = {"dots": DOTS, "wrong": differing, "harness_macs_per_s": rate}
+        design, (rtl, library) = made(name, "elaborate", NETLIST_HARNESS)
+        ports = rtl[f"{name}.ports.json"]
+        figures[name] = _wrong_of(f"netlist of {name}", design, ports, library[HARNESS_LIBRARY], NETLIST_DOTS)
+    return figures
+
+
+def _wrong_of(name: str, design: Any, ports: Path, library: Path, dots: int) -> dict[str, Any]:
+    """Wrong results of a Verilated engine in each of its modes."""
+    figures = {}
+    for mode in design.config.modes:
+        rng = np.random.default_rng([2, MODES[mode].code])
+        overflows: tuple[Overflow, ...] = ("saturate", "inf")
+        jobs = [mac_vectors.job_of(mode, output, how) for output in design.config.outputs for how in overflows]
+        job = rng.choice(np.array(jobs, np.uint16), dots)
+        block = MODES[mode].block
+        longest = MOST_BLOCKS * block.block_length if block else LONGEST
+        lengths = rng.integers(1, longest, dots, endpoint=True)
+        arrays = {"job": job} | mac_vectors.random_operands(design.config, rng, job, longest)
+        behind = np.arange(longest) >= lengths[:, None]
+        arrays["a"][behind] = arrays["b"][behind] = 0
+        mac_vectors.check(design.config, arrays)
+        right = mac_vectors.model_ragged(design.config, arrays, lengths)
+        traffic = mac_vectors.pack_ragged(design.config, arrays, lengths)
+        with one_core(), Harness(library, ports) as harness:
+            start = time.perf_counter()
+            result = harness.run(traffic, {"y": dots}, stall_in=0, stall_out=0)
+            rate = round(int(lengths.sum()) / (time.perf_counter() - start))
+        got = mac_vectors.unpack(design.config, arrays, result.outputs)
+        differing = int(((got["y"] != right["y"]) | (got["status"] != right["status"])).sum())
+        say(f"{name}, {mode}: wrong of {dots}", differing, "", "0")
+        say(f"{name}, {mode}: harness, one core", rate / 1e6, "M MAC/s", "none")
+        figures[mode] = {"dots": dots, "wrong": differing, "harness_macs_per_s": rate}
     return figures
 
 

@@ -8,7 +8,6 @@ from flows.verilog import emit
 from hdl.common.axi_memory import AxiMemory
 from sim.common.runner import build_bench, run_bench
 
-
 DEEP = pytest.mark.deep
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -45,6 +46,17 @@ class Built:
     def library(self, verilog, folder):
         """The harness around this Verilog or another of the same ports."""
         return build_harness(verilog, self.ports, folder, optimise="-O1")
+
+    def mutant(self, module, operator, other, folder):
+        """The harness around a Verilog in which an operator in the middle of a submodule is another."""
+        text = self.verilog.read_text()
+        start = re.search(rf"^module {self.top}__core__{module}\b", text, re.MULTILINE).start()
+        body = text[start : text.index("endmodule", start)]
+        places = [match.start() for match in re.finditer(re.escape(f" {operator} "), body)]
+        place = start + places[len(places) // 2]
+        mutated = folder / "mutated.v"
+        mutated.write_text(f"{text[:place]} {other} {text[place + len(operator) + 2 :]}")
+        return Harness(self.library(mutated, folder / "harness"), self.ports)
 
     def bench_tests(self, module, folder, names=None):
         """The tests of a cocotb bench, all or those of these names, once they have passed."""

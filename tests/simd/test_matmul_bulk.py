@@ -8,6 +8,7 @@ import pytest
 from hdl.simd.config import SINGLE_MODES, MatmulConfig
 from hdl.simd.matmul import build
 from hdl.simd.modes import OUTPUT_FORMATS
+from sim.common.harness import HarnessError
 from sim.common.harness_device import HarnessDevice
 from sim.common.memory_job import run_job
 from sim.simd import matmul_vectors
@@ -62,6 +63,41 @@ def test_matmul_is_exact_in_any_memory(built, jobs):
         for seed in range(jobs):
             arrays = matmul_vectors.random_arrays(built.config, seed, int(rng.choice([1, 5, 30, 200])))
             run(built, harness, arrays, stall=float(rng.choice([0, 0.3, 0.8])), seed=seed)
+
+
+@pytest.mark.parametrize(
+    ("module", "operator", "other"),
+    [
+        ("sequencer", "+", "-"),
+        *(
+            pytest.param(*mutation, marks=DEEP)
+            for mutation in [
+                ("array__engine_1_1__accumulator", "+", "-"),
+                ("biases", "+", "-"),
+                ("bursts", "<", ">"),
+                ("drain", "+", "-"),
+                ("filler", "&", "|"),
+                ("fills__queue", "+", "-"),
+                ("job", "-", "+"),
+                ("loader", "+", "-"),
+                ("loader__rows", "-", "+"),
+                ("results__queue", "+", "-"),
+                ("steps", "&", "|"),
+                ("writer", "+", "-"),
+                ("writer__tile_rows", "+", "-"),
+            ]
+        ),
+    ],
+)
+@pytest.mark.parametrize("built", ["small"], indirect=True)
+def test_matmul_mutated_is_caught(built, module, operator, other, tmp_path):
+    """An operator in the middle of a module becomes another: a result is wrong, or the job does not end in order."""
+    with (
+        built.mutant(module, operator, other, tmp_path) as harness,
+        pytest.raises((AssertionError, HarnessError)),
+    ):
+        for seed in range(QUICK_JOBS):
+            run(built, harness, matmul_vectors.random_arrays(built.config, seed, 30), stall=0.3, seed=seed)
 
 
 @pytest.mark.parametrize("built", ["small"], indirect=True)
