@@ -196,6 +196,26 @@ def simd_dot(
     emit(**command(design, format_name, inputs, out_format, overflow, engine))
 
 
+sfq = typer.Typer(help="Pulse logic: netlists of single-flux-quantum cells.")
+app.add_typer(sfq, name="sfq")
+
+
+@sfq.command("run")
+def sfq_run(
+    netlist: Annotated[Path, typer.Argument(metavar="FILE.json", help="A netlist with its input pulses: event JSON.")],
+    policy: Annotated[
+        str, typer.Option(help="What becomes of a pulse that comes too soon: flag obeys it, drop, or randomise.")
+    ] = "flag",
+    seed: Annotated[int, typer.Option(help="Of the coins of randomise.")] = 0,
+    until: Annotated[float | None, typer.Option(metavar="PS", help="Stop at this time; a loop may never rest.")] = None,
+    engine: Annotated[str, typer.Option(help="model.")] = "model",
+) -> None:
+    """Pulses at the outputs of a netlist, and every pulse that came too soon, exact to 0.1 ps."""
+    from flows.sfq import run_file as command
+
+    emit(**command(netlist, policy, seed, until, engine))
+
+
 @app.command()
 def boards() -> None:
     """The boards, what they have, and which named designs fit."""

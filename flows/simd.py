@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ import numpy.typing as npt
 
 from flows.errors import BadInput
 from flows.load import Design, load_design
-from flows.text_files import read_text
+from flows.text_files import read_json
 from hdl.common.config import describe_value, did_you_mean, nearest
 from hdl.simd.modes import MODES, OUTPUT_FORMATS, STATUS, Mode, default_output
 from sim.common.formats import Overflow
@@ -175,7 +174,7 @@ def load_items(mode: Mode, path: Path) -> Items:
     BadInput
         Naming the file, the item, the field, its range and what came.
     """
-    document = _read_json(path)
+    document = read_json(path, MOST_CHARACTERS)
     if not isinstance(document, list):
         raise BadInput(f'{path}: must be a list of items like {{"a": [1], "b": [2]}}, not {describe_value(document)}')
     checked = []
@@ -207,26 +206,6 @@ def _check_built(
     if output not in config.outputs:
         hint = hint if chosen else "--out-format names another"
         raise BadInput(f"{design.name} has no output format {output}; it has {', '.join(config.outputs)}", hint=hint)
-
-
-def _read_json(path: Path) -> Any:
-    text = read_text(path, "JSON", MOST_CHARACTERS)
-    try:
-        return json.loads(text, object_pairs_hook=_no_key_twice)
-    except json.JSONDecodeError as error:
-        raise BadInput(f"{path}:{error.lineno}:{error.colno}: not JSON: {error.msg}") from None
-    except RecursionError:
-        raise BadInput(f"{path}: nested too deeply for a list of items") from None
-    except ValueError as error:  # a key that stands twice; a number of more digits than Python reads
-        raise BadInput(f"{path}: {error}") from None
-
-
-def _no_key_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        raise ValueError(f"{next(name for name in names if names.count(name) > 1)} stands twice in an item")
-    return found
 
 
 def _check_item(mode: Mode, item: Any) -> dict[str, Any]:

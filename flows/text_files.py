@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 from flows.errors import BadInput
 from flows.paths import shown
@@ -33,3 +35,30 @@ def read_text(path: Path, kind: str, most_characters: int, hint: str | None = No
     if len(text) > most_characters:
         raise BadInput(f"{shown(path)}: must have at most {most_characters:,} characters")
     return text
+
+
+def read_json(path: Path, most_characters: int) -> Any:
+    """What a JSON file holds; in no map of it does a key stand twice.
+
+    Raises
+    ------
+    BadInput
+        As `read_text`, or if it is not JSON: with line and column.
+    """
+    text = read_text(path, "JSON", most_characters)
+    try:
+        return json.loads(text, object_pairs_hook=_no_key_twice)
+    except json.JSONDecodeError as error:
+        raise BadInput(f"{shown(path)}:{error.lineno}:{error.colno}: not JSON: {error.msg}") from None
+    except RecursionError:
+        raise BadInput(f"{shown(path)}: nested too deeply") from None
+    except ValueError as error:  # a key that stands twice; a number of more digits than Python reads
+        raise BadInput(f"{shown(path)}: {error}") from None
+
+
+def _no_key_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"{next(name for name in names if names.count(name) > 1)} stands twice in a map")
+    return found

@@ -1,0 +1,1 @@
+"""Single-flux-quantum pulse logic."""

@@ -1,0 +1,108 @@
+"""`niello sfq run`: what it prints, what it refuses, and in which words."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flows.cli import app
+from flows.errors import BadInput
+
+DATA = Path(__file__).parent.parent / "sfq" / "data"
+SPLITTER: dict[str, Any] = {
+    "library": "pylse",
+    "inputs": {"in": [0, 1.5, 20]},
+    "netlist": [{"inst": "u0", "cell": "S", "pins": {"a": "in", "l": "left", "r": "right"}}],
+}
+LOOP: dict[str, Any] = {
+    "library": "pylse",
+    "inputs": {"in": [0]},
+    "outputs": ["out"],
+    "netlist": [
+        {"inst": "m", "cell": "M", "pins": {"a": "in", "b": "back", "q": "middle"}},
+        {"inst": "s", "cell": "S", "pins": {"a": "middle", "l": "out", "r": "back"}},
+    ],
+}
+
+
+def file_of(tmp_path: Path, document: Any) -> str:
+    path = tmp_path / "netlist.json"
+    path.write_text(document if isinstance(document, str) else json.dumps(document))
+    return str(path)
+
+
+def result_of(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, Any]:
+    app(args=["sfq", "run", *arguments], standalone_mode=False)
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 1
+    found: dict[str, Any] = json.loads(lines[0])
+    return found
+
+
+def test_sfq_run_prints_what_was_recorded(capsys: pytest.CaptureFixture[str]) -> None:
+    path = DATA / "min_max.json"
+    result = result_of(capsys, str(path))
+    assert result["outputs"] == json.loads(path.read_text())["outputs"]
+    assert (result["netlist"], result["violations"], result["cells"], result["jj"]) == ("min_max", [], 5, 16)
+
+
+def test_sfq_run_tells_every_violation(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = file_of(tmp_path, SPLITTER)
+    flagged = result_of(capsys, path)
+    assert flagged["violations"] == [{"time_ps": 1.5, "inst": "u0", "cell": "S", "pin": "a", "rule": "transition_time"}]
+    assert flagged["outputs"] == {"left": [4.3, 5.8, 24.3], "right": [4.3, 5.8, 24.3]}
+    dropped = result_of(capsys, path, "--policy", "drop")
+    assert dropped["violations"] == flagged["violations"]
+    assert dropped["outputs"]["left"] == [4.3, 24.3]
+    tossed = [result_of(capsys, path, "--policy", "randomise", "--seed", str(seed)) for seed in range(8)]
+    assert {len(one["outputs"]["left"]) for one in tossed} == {2, 3}
+
+
+def test_sfq_run_stops_a_loop_where_it_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    result = result_of(capsys, file_of(tmp_path, LOOP), "--until", "40")
+    assert result["outputs"] == {"out": [12.5, 25.0, 37.5]}
+
+
+def refused(*arguments: str) -> str:
+    with pytest.raises(BadInput) as caught:
+        app(args=["sfq", "run", *arguments], standalone_mode=False)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("document", "message"),
+    [
+        ("", "FILE:1:1: not JSON: Expecting value"),
+        ('{"netlist": [], "netlist": []}', "FILE: netlist stands twice in a map"),
+        ("[" * 100_000, "FILE: nested too deeply"),
+        ([], 'FILE: a netlist must be a map with a list "netlist"'),
+        (SPLITTER | {"library": "mine"}, "FILE: mine is not a cell library; known: pylse, rsfqlib"),
+    ],
+)
+def test_sfq_run_refuses_a_bad_file(tmp_path: Path, document: Any, message: str) -> None:
+    path = file_of(tmp_path, document)
+    assert refused(path).replace(path, "FILE") == message
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--policy", "obey"], "--policy must be one of flag, drop, randomise, not obey"),
+        (["--seed", "65536"], "--seed must be in 0..65535, not 65536"),
+        (["--engine", "spice"], "--engine must be one of model, not spice"),
+        (["--until", "0.05"], "--until must be a multiple of 0.1 ps, not 0.05"),
+    ],
+)
+def test_sfq_run_refuses_a_bad_option(tmp_path: Path, options: list[str], message: str) -> None:
+    assert re.sub(r" \(hint.*", "", refused(file_of(tmp_path, SPLITTER), *options)) == message
+
+
+def test_sfq_run_gives_up_on_a_loop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sim.sfq.event_model.MOST_DELIVERIES", 1000)
+    path = file_of(tmp_path, LOOP)
+    message = "FILE: netlist is not at rest after 1,000 pulses (hint: --until PS stops it at a time)"
+    assert refused(path).replace(path, "FILE") == message
