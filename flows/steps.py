@@ -147,7 +147,9 @@ def build_harness(design: Design, rtl: Result, *, netlist: Result | None = None,
 
 
 HARNESS_LIBRARY = "harness.so"
-HARNESS_GLUE = tuple(ROOT / "sim" / "common" / name for name in ("harness.cpp", "harness_memory.h"))
+HARNESS_GLUE = tuple(
+    ROOT / "sim" / "common" / name for name in ("harness.cpp", "harness_activity.h", "harness_memory.h")
+)
 
 
 def run_vectors(design: Design, rtl: Result, harness: Result) -> Step:
