@@ -12,7 +12,10 @@ from flows.upf import EVERY_MODE, instances, power_intent
 from flows.verilog import write_rtl
 from hdl.common.power import PowerDomain, PowerPlan
 
-DESIGNS = ["mac_quad_core", pytest.param("mac_full_core", marks=pytest.mark.deep), "mac_full"]
+DESIGNS = [
+    "mac_quad",
+    *(pytest.param(name, marks=pytest.mark.deep) for name in ("mac_quad_core", "mac_full_core", "mac_full")),
+]
 WITHOUT = ["mac_quad_fpga_core", "mac_int8_core", "dot_int8x4"]
 
 
