@@ -1,11 +1,11 @@
 """The figures of `simd.mac`: speed of its golden model, results held against it, cycles, area; and the speed of the
 golden model of `simd.matmul`.
 
-    .venv/bin/python bench/simd.py [NAME ...] [--script PATH/synth_compare.py]
+    .venv/bin/python bench/simd.py [NAME ...] [--script PATH/synth_compare.py] [--picture docs/mac_activity.svg]
 
-All of them, or: model matmul wrong netlist cycles area. Area needs the synthesis script, which maps Verilog to standard
-cells and FPGAs and prints JSON; without `--script` it is left out. Prints a line a figure, with its target, and one
-JSON object at the end. Model and harness run on one core.
+All of them, or: model matmul wrong netlist cycles activity area. Area needs the synthesis script, which maps Verilog to
+cells and FPGAs and prints JSON; without `--script` it is left out. `activity` prints a table, and draws it if a picture
+is named. Prints a line a figure, with its target, and one JSON object at the end. Model and harness run on one core.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from bench import mac_activity
 from bench.common import Benches, made, one_core, run, say, timed
 from flows.steps import HARNESS_LIBRARY
 from hdl.simd.modes import MODES, default_output
@@ -40,11 +41,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("names", nargs="*", metavar="NAME", help="figures; all of them if none is named")
     parser.add_argument("--script", type=Path, help="synthesis script, for the figure `area`")
+    parser.add_argument("--picture", type=Path, help="SVG file that the figure `activity` is drawn into")
     arguments = parser.parse_args()
     script = arguments.script
     if script is None and "area" in arguments.names:
         parser.error("area needs --script")
     benches: Benches = {"model": model, "matmul": matmul, "wrong": wrong, "netlist": netlist, "cycles": cycles}
+    benches = {**benches, "activity": lambda: activity(arguments.picture)}
     run({**benches, "area": lambda: area(script.resolve())} if script else benches, arguments.names)
 
 
@@ -145,6 +148,16 @@ def cycles() -> dict[str, Any]:
             target = "none" if MODES[mode].block else f"at least {lanes * LONG_SHARE:.2f}"
             say(f"{name}, {mode}: {LONG_BEATS} beats, {taken} cycles", rate, "MAC/cycle", target)
             figures.setdefault(name, {})[mode] = {"cycles": taken, "macs_per_cycle": round(rate, 4)}
+    return figures
+
+
+def activity(drawn: Path | None) -> dict[str, Any]:
+    """Toggles a cycle by part and mode, from Verilator's SAIF files; of the largest design also as a picture."""
+    figures = {name: mac_activity.activity(name) for name in (QUAD, FULL)}
+    for name, of_design in figures.items():
+        mac_activity.say_table(name, of_design)
+    if drawn:
+        drawn.write_text(mac_activity.picture(FULL, figures[FULL]))
     return figures
 
 

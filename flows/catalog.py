@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from amaranth.lib.wiring import Component
 
     from hdl.common.block import BlockConfig
+    from hdl.common.power import PowerPlan
     from sim.common.beats import Beats
     from sim.common.memory_job import JobResult, MemoryJob
     from sim.common.vectors import ArraySpec
@@ -64,6 +65,7 @@ class Block:
     bench : module, or several with commas between
     default : the named design that stands for it where one of each block is wanted
     from_memory : it works from memory to memory; else its traffic is streams
+    power : function that makes a `PowerPlan` of a config, `module:function`; "" if nothing can be switched off
     """
 
     name: str
@@ -74,6 +76,7 @@ class Block:
     bench: str
     default: str
     from_memory: bool = False
+    power: str = ""
 
     @property
     def family(self) -> str:
@@ -86,6 +89,11 @@ class Block:
     def build(self, config: BlockConfig) -> Component:
         """The gateware for `config`."""
         return _load(self.component)(config)
+
+    def power_plan(self, config: BlockConfig) -> PowerPlan | None:
+        """What can be switched off in some modes of `config`; None if nothing can."""
+        plan: PowerPlan | None = _load(self.power)(config) if self.power else None
+        return plan if plan and plan.domains else None
 
     def vectors_module(self) -> Vectors:
         return importlib.import_module(self.vectors)
@@ -142,6 +150,7 @@ BLOCKS = {
             vectors="sim.simd.mac_vectors",
             bench="sim.simd.mac_bench,sim.simd.mac_control_bench",
             default="mac_quad",
+            power="hdl.simd.power:power_plan",
         ),
         Block(
             name="simd.matmul",

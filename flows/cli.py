@@ -87,7 +87,7 @@ def rtl(
     out: Annotated[Path | None, typer.Option("-o", "--out", help="Folder to write the files into.")] = None,
     plain: PlainOption = False,
 ) -> None:
-    """Verilog, ports.json, C header and FuseSoC core of a design."""
+    """Verilog, ports.json, C header, FuseSoC core and power domains (UPF) of a design."""
     from flows.commands import rtl as command
 
     emit(**command(designs or [], out, plain))

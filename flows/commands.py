@@ -17,7 +17,7 @@ from flows.load import NAME, load_design, named_designs
 from flows.output import check_output, write_output
 from flows.paths import build_root, shown
 from flows.progress import console
-from flows.results import RTL_KINDS, bitstream_path
+from flows.results import bitstream_path, rtl_files
 from flows.road import STAGES, Route, results_or_error, travel
 from flows.schedule import Outcome
 from flows.store import disk_errors
@@ -40,7 +40,8 @@ def rtl(designs: list[str], out: Path | None, plain: bool) -> dict[str, Any]:
     files: dict[str, list[str]] = {}
     for route in routes:
         name = route.design.name
-        sources = [results[route.block("elaborate")][f"{name}.{kind}"] for kind in RTL_KINDS]
+        made = results[route.block("elaborate")]
+        sources = [made[file] for file in rtl_files(made, name)]
         if out is None:
             files[name] = [str(build_root() / name / source.name) for source in sources]
             continue

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 from flows.errors import NielloError
 from flows.paths import build_root
 from flows.schedule import Outcome
-from flows.store import publish
+from flows.store import Result, publish
 
 if TYPE_CHECKING:
     from flows.road import Route
 
-RTL_KINDS = ("v", "ports.json", "h", "core")
+RTL_KINDS = ("v", "ports.json", "h", "core", "upf")
 
 
 def check_budgets(route: Route, outcome: Outcome) -> None:
@@ -46,8 +46,8 @@ def publish_results(route: Route, outcome: Outcome) -> None:
         verilog = folder / f"{name}.v"
         if verilog.is_symlink() and verilog.resolve() != rtl[f"{name}.v"].resolve():
             _unlink_all(folder)  # figures and bitstreams of another config must not stand beside this one
-        for kind in RTL_KINDS:
-            publish(rtl[f"{name}.{kind}"], folder / f"{name}.{kind}")
+        for file in rtl_files(rtl, name):
+            publish(rtl[file], folder / file)
         if route.design.config.register_source is not None:
             publish(rtl.path / "registers", folder / "registers")
     if any(identity.startswith(f"{name}/") for identity in outcome.errors):
@@ -58,6 +58,11 @@ def publish_results(route: Route, outcome: Outcome) -> None:
     if reported := results.get(route.on_board("report")):
         for file in ("metrics.json", "report.html"):
             publish(reported[file], folder / file)
+
+
+def rtl_files(rtl: Result, name: str) -> list[str]:
+    """The files of a design's RTL that users look for, as far as there are such of it."""
+    return [file for kind in RTL_KINDS if (file := f"{name}.{kind}") in rtl.outputs]
 
 
 def bitstream_path(route: Route, outcome: Outcome) -> Path:

@@ -22,7 +22,8 @@ STALL_PROBABILITY = 0.25
 
 
 def elaborate(design: Design) -> Step:
-    """Verilog, ports, register header and FuseSoC core of a block, and its registers, if it has any, as pages."""
+    """Verilog, ports, register header and FuseSoC core of a block, and, if it has any, its power domains as UPF and its
+    registers as pages."""
 
     def action(out: Path) -> dict[str, Any]:
         from flows.register_docs import html
@@ -35,7 +36,9 @@ def elaborate(design: Design) -> Step:
 
     inputs = {
         "config": design.config_sha256,
-        "sources": _digest([*design.block.gateware_sources(), *_flow("verilog", "identifiers", "register_docs")]),
+        "sources": _digest(
+            [*design.block.gateware_sources(), *_flow("verilog", "identifiers", "register_docs", "upf")]
+        ),
         "versions": versions("amaranth", "pyosys", "systemrdl-compiler", "peakrdl-cheader", "peakrdl-html"),
     }
     return Step("elaborate", design.name, inputs, action)
@@ -147,7 +150,9 @@ def build_harness(design: Design, rtl: Result, *, netlist: Result | None = None,
 
 
 HARNESS_LIBRARY = "harness.so"
-HARNESS_GLUE = tuple(ROOT / "sim" / "common" / name for name in ("harness.cpp", "harness_memory.h"))
+HARNESS_GLUE = tuple(
+    ROOT / "sim" / "common" / name for name in ("harness.cpp", "harness_activity.h", "harness_memory.h")
+)
 
 
 def run_vectors(design: Design, rtl: Result, harness: Result) -> Step:

@@ -1,4 +1,4 @@
-"""From a design to the files that others build on: Verilog, ports, register header, FuseSoC core."""
+"""From a design to the files that others build on: Verilog, ports, register header, FuseSoC core, power intent."""
 
 from __future__ import annotations
 
@@ -76,16 +76,22 @@ def port_table(component: Component) -> list[dict[str, Any]]:
 
 
 def write_rtl(design: Design, out_dir: Path) -> dict[str, Path]:
-    """Writes `NAME.v`, `NAME.ports.json`, `NAME.h` and `NAME.core` of a design into `out_dir`; says which.
+    """Writes `NAME.v`, `NAME.ports.json`, `NAME.h` and `NAME.core` of a design into `out_dir`, and `NAME.upf` if its
+    power can be switched in parts; says which.
 
     `latency_cycles` in `ports.json` is from the handshake of an item's last input beat to its first output beat.
     """
     from flows.register_docs import c_header, ports_header
+    from flows.upf import power_intent
 
     component = design.block.build(design.config)
     table = port_table(component)
     files = {kind: out_dir / f"{design.name}.{kind}" for kind in ("v", "ports.json", "h", "core")}
-    files["v"].write_text(emit(component, design.top, header=_header(design, table)))
+    verilog = emit(component, design.top, header=_header(design, table))
+    files["v"].write_text(verilog)
+    if plan := design.block.power_plan(design.config):
+        files["upf"] = out_dir / f"{design.name}.upf"
+        files["upf"].write_text(power_intent(plan, verilog, design.top, header=_origin(design, "#")))
     ports_json = {
         "top": design.top,
         "clock": "clk",
@@ -103,12 +109,19 @@ def write_rtl(design: Design, out_dir: Path) -> dict[str, Path]:
     return files
 
 
-def _header(design: Design, table: list[dict[str, Any]]) -> str:
+def _origin(design: Design, comment: str) -> str:
+    """What a generated file comes from, as comments."""
     params = ", ".join(f"{name} = {value}" for name, value in design.config.model_dump().items())
     lines = [
         f"niello {VERSION}: {design.block.name}, {design.block.summary}",
         f"config {params}",
         f"sha256 {design.config_sha256}",
+    ]
+    return "".join(f"{comment} {line}\n" for line in lines)
+
+
+def _header(design: Design, table: list[dict[str, Any]]) -> str:
+    lines = [
         "clock clk, rising edge; reset rst, synchronous, active high",
         *(
             f"{port['direction']:6} {port['name']} [{port['width']}] {port['interface']}"
@@ -117,7 +130,7 @@ def _header(design: Design, table: list[dict[str, Any]]) -> str:
         ),
         "Generated: change the config, not this file.",
     ]
-    return "".join(f"// {line}\n" for line in lines)
+    return _origin(design, "//") + "".join(f"// {line}\n" for line in lines)
 
 
 def _core(design: Design) -> str:

@@ -65,24 +65,32 @@ class Accumulator(wiring.Component):
         carries = {k: Signal(name=f"carry_{k}", reset_less=True) for k in self._segments}
         above = Const(0, 1)  # this segment lies above the whole term: it gets copies of the sign
         keep = ~(self.clear | self.shift_up)
+        high = Module()  # the topmost segments; what comes into them stands still when they must
+        reached = self.segment & self.wide.replicate(len(self.segment))
         for k in self._segments:
+            frozen = k >= count - FROZEN_SEGMENTS
+            where = high if frozen else m
+            segment = reached if frozen else self.segment
             terms = []
             for index, part in enumerate(slices):
                 lowest = k - index + SEGMENTS_BELOW
                 if 0 <= lowest < len(self.segment):
-                    terms.append(part & self.segment[lowest].replicate(bits))
+                    terms.append(part & segment[lowest].replicate(bits))
             lowest = k - len(slices) + SEGMENTS_BELOW
             if lowest >= 0:
                 here = self.segment[: lowest + 1].any() if isinstance(above, Const) else self.segment[lowest]
                 above = wire(m, above | here, f"above_{k}")
-            frozen = k >= count - FROZEN_SEGMENTS
             terms.append((sign & above & (self.wide if frozen else Const(1, 1))).replicate(bits))
             below = segments.get(k - 1, Const(0, bits))
-            kept = Signal(bits, name=f"kept_{k}")
-            m.d.comb += kept.eq((segments[k] & keep.replicate(bits)) | (below & self.shift_up.replicate(bits)))
+            rising = wire(m, below & self.shift_up.replicate(bits), f"rising_{k}")
+            addend = wire(m, reduce(or_, terms), f"addend_{k}")
             carry = carries[k - 1] & ~self.clear if k - 1 in carries else Const(0, 1)
             if k == count - FROZEN_SEGMENTS:
-                carry = carry & self.wide
-            m.d.sync += Cat(segments[k], carries[k]).eq(kept + reduce(or_, terms) + carry)
+                carry = wire(m, carry & self.wide, f"carry_into_{k}")
+            kept = Signal(bits, name=f"kept_{k}")
+            where.d.comb += kept.eq((segments[k] & keep.replicate(bits)) | rising)
+            where.d.sync += Cat(segments[k], carries[k]).eq(kept + addend + carry)
+        if self._segments[-1] >= count - FROZEN_SEGMENTS:
+            m.submodules.high = high
         m.d.comb += [self.value.eq(Cat(segments.values())), self.carries.eq(Cat(carries.values()))]
         return m

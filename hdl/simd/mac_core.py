@@ -11,7 +11,7 @@ from amaranth.lib.wiring import In, Out
 
 from hdl.common.axi import packet_stream
 from hdl.common.format_table import PositFormat
-from hdl.simd.config import MacConfig, decoder_of
+from hdl.simd.config import EngineConfig, MacConfig, decoder_of
 from hdl.simd.mac_accumulator import Accumulator
 from hdl.simd.mac_align import Aligner
 from hdl.simd.mac_blocks import RECALL_PLACE, SCALE_BITS, BlockScales, BlockSum
@@ -72,8 +72,8 @@ class MacCore(wiring.Component):
             m.submodules.block_sum = block_sum = BlockSum(config)
         m.d.comb += [
             take.eq(self.op.valid & sequence.idle),
-            self.op.ready.eq(sequence.idle & scales.done if scales else sequence.idle),
-            sequence.end.eq(scales.end if scales else take & self.op.payload.last),
+            self.op.ready.eq(sequence.idle & (scales.done | ~sequence.blocks) if scales else sequence.idle),
+            sequence.end.eq(self._end(take, scales, sequence)),
             self.y.valid.eq(sequence.done),
             sequence.given.eq(self.y.ready),
         ]
@@ -85,7 +85,7 @@ class MacCore(wiring.Component):
         infinity = Signal(reset_less=True)
         with m.If(sequence.clear if scales else take):
             m.d.sync += [mode.eq(wanted), output.eq(job[JOB_OUTPUT]), infinity.eq(job[JOB_INFINITY])]
-        known, add = (mode, take & scales.add) if scales else (wanted, take)
+        known, add = (mode, take & (scales.add | ~sequence.blocks)) if scales else (wanted, take)
         m.d.comb += [
             lanes.a.eq(op[:OPERAND_BITS] ^ (EVERY_SIGN & scales.negative.replicate(OPERAND_BITS)) if scales else op),
             lanes.b.eq(op[OPERAND_BITS : 2 * OPERAND_BITS]),
@@ -100,7 +100,7 @@ class MacCore(wiring.Component):
             drain.start.eq(sequence.start),
             drain.fine.eq(sequence.fine),
             drain.shift.eq(sequence.shift),
-            drain.value.eq(accumulator.value),
+            drain.value.eq(self._isolated(accumulator.value, sequence.start)),
             drain.segments_up.eq(sequence.segments_up),
         ]
         # Sums of P(16,1), E5M2 or blocks need the topmost segments; a posit's special value is NaR.
@@ -122,11 +122,12 @@ class MacCore(wiring.Component):
             infinite = infinity & block_sum.stored & drain.overflow
             found = found | Cat(scales.nan & take, infinite & ~drain.code[-1], infinite & drain.code[-1])
         m.d.sync += special.eq((special | found) & ~sequence.clear.replicate(3))
+        seen = self._isolated(special, ~sequence.idle)
         m.d.comb += [
-            drain.nar.eq(special[0] & posit),
-            drain.nan.eq(special[0] & ~posit),
-            drain.plus.eq(special[1]),
-            drain.minus.eq(special[2]),
+            drain.nar.eq(seen[0] & posit),
+            drain.nan.eq(seen[0] & ~posit),
+            drain.plus.eq(seen[1]),
+            drain.minus.eq(seen[2]),
         ]
         status = Cat(
             drain.nar,
@@ -145,12 +146,12 @@ class MacCore(wiring.Component):
             self._connect_scales(m, scales, sequence, take, mode)
             self._connect_sum(m, block_sum, aligner, drain, sequence)
             m.d.comb += [
-                block_sum.update.eq(take),
+                block_sum.update.eq((take & sequence.blocks) | sequence.end),
                 block_sum.exponent.eq(scales.exponent),
                 aligner.place.eq(Mux(sequence.inject, block_sum.place, place)),
             ]
             with m.Switch(mode):
-                for name in config.modes:
+                for name in config.block_modes:
                     with m.Case(MODES[name].code):
                         m.d.comb += block_sum.leading.eq(config.leading_exponent(name))
             with m.If(sequence.recall):
@@ -161,14 +162,24 @@ class MacCore(wiring.Component):
         """Whether a mode needs an operand decoder."""
         return reduce(or_, (mode == MODES[name].code for name in self._config.modes if decoder_of(name) == decoder))
 
+    def _isolated(self, value, needed):
+        """Zeros while a value is not needed, so that nothing toggles behind it; on FPGAs there is little to gain."""
+        return value if self._config.technology == "fpga" else value & needed.replicate(len(value))
+
+    def _end(self, take, scales, sequence):
+        """The last beat of a dot product or block. In single formats nothing depends on `scales`, which may be off."""
+        last = take & self.op.payload.last
+        return scales.end | (last & ~sequence.blocks) if scales else last
+
     def _connect_scales(self, m, scales, sequence, take, mode):
         payload = self.op.payload
+        pair = self._isolated(payload.data[-2 * SCALE_BITS :], sequence.blocks)
         m.d.comb += [
-            scales.beat.eq(take),
-            scales.last.eq(payload.last),
+            scales.beat.eq(take & sequence.blocks),
+            scales.last.eq(payload.last & sequence.blocks),
             scales.select.eq(Cat(mode == MODES[name].code for name in self._config.block_modes)),
-            scales.scale_a.eq(payload.data[-2 * SCALE_BITS : -SCALE_BITS]),
-            scales.scale_b.eq(payload.data[-SCALE_BITS:]),
+            scales.scale_a.eq(pair[:SCALE_BITS]),
+            scales.scale_b.eq(pair[SCALE_BITS:]),
             sequence.offered.eq(self.op.valid),
             sequence.last.eq(payload.last),
             sequence.blocks.eq(scales.select.any()),
@@ -180,8 +191,8 @@ class MacCore(wiring.Component):
             block_sum.clear.eq(sequence.clear),
             block_sum.recall.eq(sequence.recall),
             block_sum.inject.eq(sequence.inject),
-            block_sum.term.eq(aligner.term),
-            block_sum.segment.eq(aligner.segment),
+            block_sum.term.eq(self._isolated(aligner.term, sequence.blocks)),
+            block_sum.segment.eq(self._isolated(aligner.segment, sequence.blocks)),
             block_sum.drop.eq(sequence.drop),
             block_sum.store.eq(sequence.store),
             block_sum.code.eq(drain.code),
@@ -189,6 +200,9 @@ class MacCore(wiring.Component):
             block_sum.underflow.eq(drain.underflow),
             block_sum.segments_up.eq(sequence.segments_up),
             block_sum.minus_zero.eq(sequence.converting & drain.is_float),
-            drain.top_exponent.eq(block_sum.top_exponent),
+            # In single formats the sum of blocks gives 0, and the weight is the same in all of them.
+            drain.top_exponent.eq(
+                block_sum.top_exponent | Mux(sequence.blocks, 0, EngineConfig.leading_exponent("p16_1"))
+            ),
             drain.lost.eq(block_sum.lost),
         ]

@@ -109,21 +109,21 @@ class Lanes(wiring.Component):
     def _nibble(self, m, name, operand, index):
         """Nibble `index`: its significand, two's complement; the parts of a float or posit; its shift."""
         modes = self._config.decoders
-        code = Signal(4, name=f"nibble_{name}{index}")
-        selected = self._any("fp4", "p4_1", "int4")
-        m.d.comb += code.eq(operand.word_select(index, 4) & selected.replicate(4))
+        code = operand.word_select(index, 4)
         significand, parts, shift = Const(0, 3), Const(0, 3), Const(0, 4)
         if "fp4" in modes or "p4_1" in modes:
             decoder = NibbleDecoder(has_float="fp4" in modes, has_posit="p4_1" in modes)
             m.submodules[f"nibble_{name}{index}"] = decoder
-            m.d.comb += [decoder.code.eq(code), decoder.posit.eq(self._selected.get("p4_1", 0))]
+            m.d.comb += [
+                decoder.code.eq(code & self._any("fp4", "p4_1").replicate(4)),
+                decoder.posit.eq(self._selected.get("p4_1", 0)),
+            ]
             self._nan.append(decoder.nar)
             negative = decoder.sign & decoder.some
             significand, shift = Cat(decoder.some, decoder.three ^ negative, negative), decoder.shift
             parts = Cat(decoder.some, decoder.three, decoder.sign)
         if "int4" in modes:
-            integer = self._selected["int4"]
-            significand, shift = Mux(integer, code, extended(significand, 4)), Mux(integer, 0, shift)
+            significand = extended(significand, 4) | (code & self._selected["int4"].replicate(4))
         tag = f"nibble_{name}{index}"
         return wire(m, significand, f"{tag}_significand"), parts, wire(m, shift, f"{tag}_shift")
 
@@ -163,6 +163,7 @@ class Lanes(wiring.Component):
 
     def _multiply(self, m, k, a, b, wide):
         config = self._config
+        m.submodules[f"block_{k}"] = block = Module()
         (a_significand, a_shift, a_infinite), (b_significand, b_shift, b_infinite) = a, b
         shift = (a_shift + b_shift)[: config.lane_shift_bits]
         if "e5m2" in config.decoders:
@@ -174,7 +175,7 @@ class Lanes(wiring.Component):
             self._minus.append(infinite & ~zero & negative)
         width = config.significand_bits
         if wide is None:
-            product = multiply(m, a_significand, b_significand, f"block_{k}")
+            product = multiply(block, a_significand, b_significand, f"block_{k}")
         else:
             (wide_a, wide_b, valid), halves = wide, (k >> 1, k & 1)
             # A lower half has no sign. Where blocks have a bit to spare for that, it is zero; else the block is told.
@@ -186,19 +187,20 @@ class Lanes(wiring.Component):
             left, right = (
                 (own | part)[:width] for own, part in zip((a_significand, b_significand), parts, strict=True)
             )
-            product = multiply(m, left, right, f"block_{k}", a_signed=a_signed, b_signed=b_signed)
+            product = multiply(block, left, right, f"block_{k}", a_signed=a_signed, b_signed=b_signed)
             unsigned = valid if not any(halves) and width == HALF else Const(0, 1)
             product = Cat(product, product[-1] & ~unsigned)
             shift = shift | Mux(valid, WIDE_SHIFTS[k], 0)
-        self._register(m, getattr(self, f"product_{k}"), product.as_signed())
-        self._register(m, getattr(self, f"shift_{k}"), shift)
+        self._register(block, getattr(self, f"product_{k}"), product.as_signed())
+        self._register(block, getattr(self, f"shift_{k}"), shift)
 
     def _odd(self, m, k):
         nibbles = (self._nibble(m, name, operand, 2 * k + 1) for name, operand in (("a", self.a), ("b", self.b)))
         (a, a_parts, a_shift), (b, b_parts, b_shift) = nibbles
         magnitude, sign = getattr(self, f"odd_magnitude_{k}"), getattr(self, f"odd_sign_{k}")
+        m.submodules[f"odd_{k}"] = odd = Module()
         int4 = "int4" in self._config.decoders
-        product = multiply(m, a, b, f"odd_{k}") if int4 else nibble_product(a_parts, b_parts)
-        self._register(m, magnitude, product[: len(magnitude)])
-        self._register(m, sign, product[len(magnitude)])
-        self._register(m, getattr(self, f"odd_shift_{k}"), a_shift + b_shift)
+        product = multiply(odd, a, b, f"odd_{k}") if int4 else nibble_product(a_parts, b_parts)
+        self._register(odd, magnitude, product[: len(magnitude)])
+        self._register(odd, sign, product[len(magnitude)])
+        self._register(odd, getattr(self, f"odd_shift_{k}"), a_shift + b_shift)

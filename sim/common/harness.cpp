@@ -4,6 +4,7 @@
 // evaluate with the clock low, see which handshakes hold, evaluate the rising edge.
 
 #include "design.h"
+#include "harness_activity.h"
 #include "harness_memory.h"
 
 #include <cstdint>
@@ -162,6 +163,7 @@ template <typename Body, typename... Items> void each(std::tuple<Items...>& item
 
 struct Harness {
     VerilatedContext context;
+    Activity activity{context};
     Model model{&context, "dut"};
     Wrapped<Input, InputStreams> inputs;
     Wrapped<Output, OutputStreams> outputs;
@@ -183,6 +185,7 @@ struct Harness {
     }
     void edge() {
         memory.sample(model);
+        activity.cycle();
         clock(model) = 1;
         model.eval();
         context.timeInc(1);
@@ -304,6 +307,9 @@ EXPORT int harness_reset(Harness* harness, uint64_t cycles, int32_t* offender) {
 }
 EXPORT int harness_step(Harness* harness, uint64_t cycles) {
     return guarded(harness, [&] { return harness->step(cycles), 0; });
+}
+EXPORT int harness_record(Harness* harness, const char* path) {
+    return guarded(harness, [&] { return harness->activity.record(harness->model, path), 0; });
 }
 EXPORT void harness_memory(Harness* harness, MemoryState* memory) { harness->memory.attach(memory); }
 EXPORT int harness_wait(Harness* harness, int32_t port, uint64_t most, uint64_t* passed) {

@@ -28,6 +28,7 @@ from sim.common.verilate import build_library, load_library
 
 __all__ = ["BusError", "Harness", "HarnessError", "HarnessResult", "build_harness"]
 
+GLUE = ("harness.cpp", "harness_activity.h", "harness_memory.h")
 RESET_CYCLES = 4
 DRAIN_CYCLES = 64
 
@@ -125,7 +126,7 @@ def build_harness(
         With the tool's own error line and the log's path.
     """
     design = DesignPorts(ports)
-    own = {name: Path(__file__).with_name(name).read_text() for name in ("harness.cpp", "harness_memory.h")}
+    own = {name: Path(__file__).with_name(name).read_text() for name in GLUE}
     glue = {"design.h": design.header(), **own}
     sources = [verilog] if isinstance(verilog, Path) else list(verilog)
     return build_library(
@@ -198,6 +199,10 @@ class Harness:
     def step(self, cycles: int = 1) -> None:
         """Let clock cycles pass with the streams standing still."""
         self._check(self._library.harness_step(self._handle, cycles))
+
+    def record(self, path: Path | None) -> None:
+        """Count toggles into a SAIF file from now on; None ends it. The library must be built with `--trace-saif`."""
+        self._check(self._library.harness_record(self._handle, path and str(path).encode()))
 
     def peek(self, name: str) -> int:
         """Value of a port, as it is after the last clock edge and after what was poked since settled."""

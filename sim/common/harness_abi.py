@@ -60,6 +60,7 @@ FUNCTIONS: dict[str, Signature] = {
     "harness_run": (ctypes.c_int, [ctypes.c_void_p] * 3),
     "harness_reset": (ctypes.c_int, [ctypes.c_void_p, ctypes.c_uint64, ctypes.c_void_p]),
     "harness_step": (ctypes.c_int, [ctypes.c_void_p, ctypes.c_uint64]),
+    "harness_record": (ctypes.c_int, [ctypes.c_void_p, ctypes.c_char_p]),
     "harness_memory": (None, [ctypes.c_void_p] * 2),
     "harness_wait": (ctypes.c_int, [ctypes.c_void_p, ctypes.c_int32, ctypes.c_uint64, ctypes.c_void_p]),
     "harness_read": (None, [ctypes.c_void_p, ctypes.c_int32, ctypes.c_void_p]),

@@ -28,9 +28,10 @@ UNIT_BYTES = 400_000
 
 COMPILE = (
     *("-std=c++17", "-fPIC", "-pthread", "-fvisibility=hidden", "-fno-gnu-unique", "-w", "-I.", "-DVERILATOR=1"),
-    *("-DVM_COVERAGE=0", "-DVM_SC=0", "-DVM_TIMING=0", "-DVM_TRACE=0", "-DVM_TRACE_FST=0", "-DVM_TRACE_VCD=0"),
-    *("-DVM_TRACE_SAIF=0", "-DVL_USER_FATAL"),
+    *("-DVM_COVERAGE=0", "-DVM_SC=0", "-DVM_TIMING=0", "-DVM_TRACE_FST=0", "-DVM_TRACE_VCD=0", "-DVL_USER_FATAL"),
 )
+RUNTIME = ("verilated.cpp", "verilated_threads.cpp")
+SAIF_OPTION, SAIF_RUNTIME = "--trace-saif", "verilated_saif_c.cpp"
 
 
 def build_library(
@@ -51,7 +52,7 @@ def build_library(
         File name to text. Files ending in `.cpp` are compiled, in the given order, after the model in one unit; the
         others are there to be included. One of them defines `vl_fatal`, which must not return.
     arguments : sequence of str
-        More Verilator options.
+        More Verilator options; with `--trace-saif` the model can count toggles.
     optimise : str
         The C++ compiler's level for the model.
 
@@ -79,8 +80,9 @@ def build_library(
     run_tool("verilator", [*command, *arguments, *sources], cwd=build_dir, log=log, env=env)
     for name, text in glue.items():
         (build_dir / name).write_text(text)
-    units = _units(build_dir, [name for name in glue if name.endswith(".cpp")], optimise)
-    _compile(build_dir, units, env, log)
+    saif = SAIF_OPTION in arguments
+    units = _units(build_dir, [name for name in glue if name.endswith(".cpp")], optimise, saif)
+    _compile(build_dir, units, env, saif)
     objects = [unit.replace(".cpp", ".o") for unit in units]
     link = [*_compiler(env), "-shared", "-pthread", "-Wl,-Bsymbolic", "-Wl,--build-id=none", "-o", LIBRARY, *objects]
     run_tool("c++", link, cwd=build_dir, log=log, env=env)
@@ -99,13 +101,14 @@ def load_library(library: Path, functions: Mapping[str, Signature]) -> ctypes.CD
     return loaded
 
 
-def _units(build_dir: Path, glue: Iterable[str], optimise: str) -> dict[str, str]:
+def _units(build_dir: Path, glue: Iterable[str], optimise: str, saif: bool) -> dict[str, str]:
     """Write the translation units; their names, each with its optimisation level."""
     fast: list[Path] = []
     slow: list[Path] = []
     for path in sorted(build_dir.glob(f"{PREFIX}*.cpp")):
         (slow if path.stem.endswith("__Slow") else fast).append(path)
-    units: dict[str, tuple[str, list[str]]] = {"runtime.cpp": ("-O1", ["verilated.cpp", "verilated_threads.cpp"])}
+    runtime = [*RUNTIME, SAIF_RUNTIME] if saif else [*RUNTIME]
+    units: dict[str, tuple[str, list[str]]] = {"runtime.cpp": ("-O1", runtime)}
     if sum(path.stat().st_size for path in (*fast, *slow)) <= UNIT_BYTES:
         units["model.cpp"] = (optimise, [path.name for path in (*fast, *slow)] + list(glue))
     else:
@@ -131,13 +134,22 @@ def _batches(paths: Iterable[Path]) -> list[list[str]]:
     return batches
 
 
-def _compile(build_dir: Path, units: Mapping[str, str], env: Mapping[str, str], log: Path) -> None:
+def _compile(build_dir: Path, units: Mapping[str, str], env: Mapping[str, str], saif: bool) -> None:
+    traced = [f"-DVM_TRACE={saif:d}", f"-DVM_TRACE_SAIF={saif:d}"]
     include = f"-I{env['VERILATOR_ROOT']}/include"
 
     def compile_unit(unit: str) -> None:
         own_log = build_dir / unit.replace(".cpp", ".log")
         own_log.unlink(missing_ok=True)
-        command = [*env["OBJCACHE"].split(), *_compiler(env), units[unit], *COMPILE, include, include + "/vltstd"]
+        command = [
+            *env["OBJCACHE"].split(),
+            *_compiler(env),
+            units[unit],
+            *COMPILE,
+            *traced,
+            include,
+            include + "/vltstd",
+        ]
         run_tool("c++", [*command, "-c", unit, "-o", unit.replace(".cpp", ".o")], cwd=build_dir, log=own_log, env=env)
 
     with ThreadPoolExecutor(JOBS) as pool:
