@@ -218,9 +218,9 @@ class EngineConfig(BlockConfig):
 
     @property
     def pipeline_cycles(self) -> int:
-        """From operands to accumulator: decoder of P(16,1), multiplier, aligner in two steps, accumulator. On FPGAs the
-        aligner takes three."""
-        return 6 if self.technology == "fpga" else 5
+        """From operands to accumulator: decoder of P(16,1), multiplier, aligner in two steps, accumulator. On FPGAs
+        numbers are put in their places before they are multiplied, and the aligner takes three."""
+        return 7 if self.technology == "fpga" else 5
 
     def term_cycles(self, mode: str) -> int:
         """From the cycle of a beat's operands to the one in which the accumulator takes their sum; other modes than
@@ -251,11 +251,17 @@ class MacConfig(EngineConfig):
     """The bare core: operands and job in one stream, no registers, no buffers."""
 
     @property
+    def drain_cycles(self) -> int:
+        """From the cycle in which the carries are home to the first with a rounded sum: the segments' way up, the
+        normaliser in two steps, the output's shift. On FPGAs nothing goes up, two steps find the leading segment while
+        the carries go home, the shift's amount has a step before it, and rounding one behind it."""
+        return 7 if self.technology == "fpga" else ACCUMULATOR_BITS // self.segment_bits - 1 + 2 + 1
+
+    @property
     def rounding_cycles(self) -> int:
         """From the cycle that takes the last beat to the first with a rounded sum: the pipeline, the carries' way
-        through all segments, the segments' way up, the normaliser in two steps, the output's shift."""
-        segments = ACCUMULATOR_BITS // self.segment_bits
-        return self.pipeline_cycles + 2 * (segments - 1) + 2 + 1
+        through all segments, the drain."""
+        return self.pipeline_cycles + ACCUMULATOR_BITS // self.segment_bits - 1 + self.drain_cycles
 
     @property
     def block_cycles(self) -> int:

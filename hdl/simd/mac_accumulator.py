@@ -28,6 +28,7 @@ class Accumulator(wiring.Component):
     ----------
     segments : those that are built, by their places in the whole accumulator; all of them if None. What a term has
         elsewhere is left out: zeros below, copies of the sign above.
+    alone : no term that comes with `clear` is wanted: the segments are reset, which FPGAs do without gates
 
     Members
     -------
@@ -39,8 +40,8 @@ class Accumulator(wiring.Component):
     carries : what is still to be added to the segment above each; that of the topmost is dropped
     """
 
-    def __init__(self, config: EngineConfig, segments: range | None = None):
-        self._config = config
+    def __init__(self, config: EngineConfig, segments: range | None = None, *, alone: bool = False):
+        self._config, self._alone = config, alone
         self._segments = range(ACCUMULATOR_BITS // config.segment_bits) if segments is None else segments
         super().__init__(
             {
@@ -64,7 +65,7 @@ class Accumulator(wiring.Component):
         segments = {k: Signal(bits, name=f"segment_{k}", reset_less=True) for k in self._segments}
         carries = {k: Signal(name=f"carry_{k}", reset_less=True) for k in self._segments}
         above = Const(0, 1)  # this segment lies above the whole term: it gets copies of the sign
-        keep = ~(self.clear | self.shift_up)
+        keep = ~((Const(0, 1) if self._alone else self.clear) | self.shift_up)
         high = Module()  # the topmost segments; what comes into them stands still when they must
         reached = self.segment & self.wide.replicate(len(self.segment))
         for k in self._segments:
@@ -84,12 +85,17 @@ class Accumulator(wiring.Component):
             below = segments.get(k - 1, Const(0, bits))
             rising = wire(m, below & self.shift_up.replicate(bits), f"rising_{k}")
             addend = wire(m, reduce(or_, terms), f"addend_{k}")
-            carry = carries[k - 1] & ~self.clear if k - 1 in carries else Const(0, 1)
+            carry = carries[k - 1] if k - 1 in carries else Const(0, 1)
+            if not self._alone and k - 1 in carries:
+                carry = carry & ~self.clear
             if k == count - FROZEN_SEGMENTS:
                 carry = wire(m, carry & self.wide, f"carry_into_{k}")
             kept = Signal(bits, name=f"kept_{k}")
             where.d.comb += kept.eq((segments[k] & keep.replicate(bits)) | rising)
             where.d.sync += Cat(segments[k], carries[k]).eq(kept + addend + carry)
+            if self._alone:
+                with where.If(self.clear):
+                    where.d.sync += [segments[k].eq(0), carries[k].eq(0)]
         if self._segments[-1] >= count - FROZEN_SEGMENTS:
             m.submodules.high = high
         m.d.comb += [self.value.eq(Cat(segments.values())), self.carries.eq(Cat(carries.values()))]

@@ -109,7 +109,7 @@ class Aligner(wiring.Component):
         config = self._config
         groups = {"lanes": [self._shifted_lane(m, k) for k in range(LANES)]}
         if any(MODES[mode].slot_bits == 4 for mode in config.modes):
-            groups["odds"] = [self._shifted_odd(m, k) for k in range(LANES)]
+            groups["odds"] = [self._placed_odd(m, k) for k in range(LANES)]
         sums = []
         for name, terms in groups.items():
             pairs = [
@@ -129,3 +129,14 @@ class Aligner(wiring.Component):
         """An odd nibble's product in its place."""
         product = Cat(getattr(self, f"odd_magnitude_{k}"), getattr(self, f"odd_sign_{k}"))
         return shift_left(m, product, getattr(self, f"odd_shift_{k}"), ODD_BITS, f"odd_{k}")
+
+    def _placed_odd(self, m, k):
+        """The same a cycle later. Only 1 or -1 goes 16 places up, the square of P(4,1)'s largest number: a step of the
+        shifter that is but a reset."""
+        product = Cat(getattr(self, f"odd_magnitude_{k}"), getattr(self, f"odd_sign_{k}"))
+        *near, far = getattr(self, f"odd_shift_{k}")
+        placed = Signal(signed(ODD_BITS), name=f"placed_odd_{k}", reset_less=True)
+        m.d.sync += placed.eq(shift_left(m, product, Cat(near), ODD_BITS, f"odd_{k}"))
+        with m.If(far):
+            m.d.sync += placed[:-1].eq(1 << (1 << len(near)))
+        return placed

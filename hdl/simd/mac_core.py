@@ -16,6 +16,8 @@ from hdl.simd.mac_accumulator import Accumulator
 from hdl.simd.mac_align import Aligner
 from hdl.simd.mac_blocks import RECALL_PLACE, SCALE_BITS, BlockScales, BlockSum
 from hdl.simd.mac_drain import Drain
+from hdl.simd.mac_dsp_drain import DspDrain
+from hdl.simd.mac_dsp_sequence import DspSequence
 from hdl.simd.mac_lanes import LANES, Lanes
 from hdl.simd.mac_sequence import Sequence
 from hdl.simd.modes import JOB_BITS, JOB_INFINITY, JOB_MODE, JOB_OUTPUT, MODES, OPERAND_BITS, OUTPUT_FORMATS
@@ -57,15 +59,16 @@ class MacCore(wiring.Component):
         config = self._config
         m.submodules.lanes = lanes = Lanes(config)
         m.submodules.aligner = aligner = Aligner(config)
-        m.submodules.accumulator = accumulator = Accumulator(config)
-        m.submodules.drain = drain = Drain(config)
+        fpga = config.technology == "fpga"
+        m.submodules.accumulator = accumulator = Accumulator(config, alone=fpga)
+        m.submodules.drain = drain = DspDrain(config) if fpga else Drain(config)
         for k in range(LANES):
             for name in ("product", "shift", "odd_sign", "odd_magnitude", "odd_shift"):
                 m.d.comb += getattr(aligner, f"{name}_{k}").eq(getattr(lanes, f"{name}_{k}"))
 
         op, job = self.op.payload.data, self.op.payload.data[2 * OPERAND_BITS :]
         take = Signal()
-        m.submodules.sequence = sequence = Sequence(config)
+        m.submodules.sequence = sequence = DspSequence(config) if fpga else Sequence(config)
         scales = block_sum = None
         if config.block_modes:
             m.submodules.scales = scales = BlockScales(config)
@@ -95,14 +98,8 @@ class MacCore(wiring.Component):
             accumulator.segment.eq(aligner.segment),
             accumulator.wide.eq(sequence.tall),
             accumulator.clear.eq(sequence.drop if scales else sequence.clear),
-            accumulator.shift_up.eq(sequence.shift_up),
-            sequence.top.eq(accumulator.value[-len(sequence.top) :]),
-            drain.start.eq(sequence.start),
-            drain.fine.eq(sequence.fine),
-            drain.shift.eq(sequence.shift),
-            drain.value.eq(self._isolated(accumulator.value, sequence.start)),
-            drain.segments_up.eq(sequence.segments_up),
         ]
+        self._connect_drain(m, accumulator, drain, sequence)
         # Sums of P(16,1), E5M2 or blocks need the topmost segments; a posit's special value is NaR.
         posit = Signal()
         place = Signal(7) if scales else aligner.place
@@ -157,6 +154,26 @@ class MacCore(wiring.Component):
             with m.If(sequence.recall):
                 m.d.comb += block_sum.leading.eq(-RECALL_PLACE)
         return m
+
+    def _connect_drain(self, m, accumulator, drain, sequence):
+        """What of the accumulator is looked at when."""
+        if self._config.technology == "fpga":
+            m.d.comb += [
+                drain.clear.eq(sequence.clear),
+                drain.reading.eq(sequence.reading),
+                drain.index.eq(sequence.index),
+                drain.value.eq(accumulator.value),
+            ]
+            return
+        m.d.comb += [
+            accumulator.shift_up.eq(sequence.shift_up),
+            sequence.top.eq(accumulator.value[-len(sequence.top) :]),
+            drain.start.eq(sequence.start),
+            drain.fine.eq(sequence.fine),
+            drain.shift.eq(sequence.shift),
+            drain.value.eq(self._isolated(accumulator.value, sequence.start)),
+            drain.segments_up.eq(sequence.segments_up),
+        ]
 
     def _needs(self, mode, decoder):
         """Whether a mode needs an operand decoder."""

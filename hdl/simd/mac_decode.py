@@ -12,6 +12,7 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from hdl.common.arithmetic import register
 from hdl.common.format_table import FloatFormat
 
 
@@ -58,9 +59,15 @@ class PositByteDecoder(wiring.Component):
 
 
 class PositHalfDecoder(wiring.Component):
-    """P(16,1), left-aligned: value = significand / 2**12 * 2**scale."""
+    """P(16,1), left-aligned: value = significand / 2**12 * 2**scale.
 
-    def __init__(self):
+    Parameters
+    ----------
+    registered : significand and scale come a cycle later, from registers in the middle of the way to them
+    """
+
+    def __init__(self, *, registered: bool = False):
+        self._registered = registered
         super().__init__({"code": In(16), "significand": Out(signed(14)), "scale": Out(signed(6)), "nar": Out(1)})
 
     def elaborate(self, platform):
@@ -71,15 +78,28 @@ class PositHalfDecoder(wiring.Component):
         count = Signal(4)  # regime bits - 1
         m.d.comb += differs.eq(body[:14] ^ first.replicate(14))
         field, shifted = Cat(Const(2, 2), differs), body[:13]  # the run ends at the latest after 15
+        if self._registered:
+            shifted = body[:14]  # the rest of the field, too
+        special, large = Signal(), Signal()
+        middle = {"sign": sign, "special": special, "large": large}
         for level, step in ((3, 8), (2, 4), (1, 2), (0, 1)):
+            if self._registered and level == 1:
+                middle |= {"shifted": shifted, "high": count[2:]}
+                middle = {name: register(m, value, f"{name}_held") for name, value in middle.items()}
+                shifted = middle["shifted"]
+                field = shifted ^ (middle["large"] ^ middle["sign"]).replicate(14)
             m.d.comb += count[level].eq(~field[len(field) - step :].any())
             field = Mux(count[level], Cat(Const(0, step), field)[: len(field)], field)
-            shifted = Mux(count[level], Cat(Const(0, step), shifted)[:13], shifted)
-        special, large = Signal(), Signal()
+            shifted = Mux(count[level], Cat(Const(0, step), shifted)[: len(shifted)], shifted)
         m.d.comb += [
             special.eq(~body.any()),
             large.eq(first ^ sign),
             self.nar.eq(special & sign),
+        ]
+        if self._registered:
+            sign, special, large = (middle[name] for name in ("sign", "special", "large"))
+            count = Cat(count[:2], middle["high"])
+        m.d.comb += [
             self.significand.eq(Cat(shifted[:12], ~(sign | special), sign)),
             self.scale.eq(Cat(shifted[12] ^ sign, count ^ ~large.replicate(4), ~large)),
         ]

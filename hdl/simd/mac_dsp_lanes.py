@@ -5,8 +5,9 @@
     P(16,1)       the last block multiplies the significands
 
 A number is put in its place before it is multiplied: DSP blocks are wide enough for that, and their products need no
-shift any more. Only 8-bit floats, whose range is too large, are shifted behind them. Values are gated rather than
-codes, where they go into a register that has a reset anyway.
+shift any more. Only 8-bit floats, whose range is too large, are shifted behind them. Decoding, placing and multiplying
+have a cycle each, so that all modes of a lane share one shifter. Values are gated rather than codes, where they go into
+a register that has a reset anyway.
 """
 
 from __future__ import annotations
@@ -14,10 +15,10 @@ from __future__ import annotations
 from functools import reduce
 from operator import or_
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import wiring
 
-from hdl.common.arithmetic import multiply, register, shift_left
+from hdl.common.arithmetic import multiply, register, shift_left, wire
 from hdl.common.format_table import ELEMENTS
 from hdl.simd.config import EngineConfig
 from hdl.simd.mac_decode import FloatDecoder, NibbleDecoder, PositByteDecoder, PositHalfDecoder, nibble_product
@@ -27,10 +28,20 @@ from hdl.simd.modes import MODES
 FLOAT_NIBBLES = ("fp4", "p4_1")
 
 
+def gated(m: Module, condition: Value, value: Value, name: str) -> Signal:
+    """`value` a cycle later, 0 without the condition."""
+    held = Signal(value.shape(), name=name, reset_less=True)
+    with m.If(condition):
+        m.d.sync += held.eq(value)
+    with m.Else():
+        m.d.sync += held.eq(0)
+    return held
+
+
 class DspLanes(wiring.Component):
     """Decodes and multiplies one beat.
 
-    Latency: 2 cycles; of `special` 1.
+    Latency: 3 cycles; of odd nibbles' products 2, of `special` 1.
 
     Members are those of `Lanes`, but that `odd_sign_<k>` is the topmost bit of a two's complement product whose others
     are `odd_magnitude_<k>`.
@@ -43,12 +54,13 @@ class DspLanes(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         self._selected = {name: self.select[index] for index, name in enumerate(self._config.decoders)}
-        self._nan, self._plus, self._minus = [], [], []
         operands = {"a": self.a, "b": self.b}
+        self._nan = [nar for name, operand in operands.items() for nar in self._not_reals(m, operand, name)]
+        self._plus, self._minus = [], []
         wide = self._wide(m, operands)
         for k in range(LANES):
             lanes = [self._lane(m, f"{name}{k}", operand.word_select(k, 8)) for name, operand in operands.items()]
-            self._multiply(m, k, lanes, wide if k == LANES - 1 else [[], []])
+            self._multiply(m, k, lanes, wide if k == LANES - 1 else (None, None))
             if any(MODES[mode].slot_bits == 4 for mode in self._config.modes):
                 nibbles = [operand.word_select(2 * k + 1, 4) for operand in operands.values()]
                 self._multiply_odd(m, k, nibbles)
@@ -66,46 +78,42 @@ class DspLanes(wiring.Component):
 
     def _chosen(self, m, choices, shape, name):
         """Of pairs (decoders, value), a cycle later the value whose decoder is at work; zero if there is none."""
-        chosen = Signal(shape, name=name, reset_less=True)
+        chosen = Signal(shape, name=f"{name}_chosen")
         *others, (_, value) = choices or [((), Const(0, 1))]
         for names, other in others:
             value = Mux(self._any(*names), other, value)
-        with m.If(self._any(*(name for names, _ in choices for name in names))):
-            m.d.sync += chosen.eq(value)
-        with m.Else():
-            m.d.sync += chosen.eq(0)
-        return chosen
+        m.d.comb += chosen.eq(value)
+        return gated(m, self._any(*(name for names, _ in choices for name in names)), chosen, name)
 
     def _wide(self, m, operands):
-        """Of P(16,1), choices for either operand of the last lane."""
+        """Of P(16,1), for either operand of the last lane whether it is a cycle later, and its number then."""
         if not self._built("p16_1"):
-            return [[], []]
-        significands, scales = [], []
+            return None, None
+        numbers, scales = [], []
+        selected = register(m, self._selected["p16_1"], "wide")
         for name, operand in operands.items():
-            m.submodules[f"half_{name}"] = decoder = PositHalfDecoder()
+            m.submodules[f"half_{name}"] = decoder = PositHalfDecoder(registered=True)
             m.d.comb += decoder.code.eq(operand[:16])
-            self._nan.append(decoder.nar & self._selected["p16_1"])
-            significands.append([(["p16_1"], decoder.significand)])
-            biased = decoder.scale[:6] ^ (WIDE_BIAS // 2)
-            scales.append(self._chosen(m, [(["p16_1"], biased)], 6, f"scale_{name}"))
+            numbers.append((selected, decoder.significand))
+            scales.append(gated(m, selected, decoder.scale[:6] ^ (WIDE_BIAS // 2), f"scale_{name}"))
         m.d.comb += self.wide_place.eq(register(m, scales[0] + scales[1], "place"))
-        return significands
+        return numbers
 
     def _lane(self, m, tag, code):
-        """Of a byte lane, choices for its number and for its shift, its code, and whether that is an infinite E5M2."""
+        """Of a byte lane, choices for its number (decoders, significand, place) and for its product's shift, its code,
+        and whether that is an infinite E5M2."""
         numbers, shifts, infinite = [], [], Const(0, 1)
         if self._built("p8_0"):
             m.submodules[f"p8_0_{tag}"] = decoder = PositByteDecoder()
             m.d.comb += decoder.code.eq(code)
-            self._nan.append(decoder.nar & self._selected["p8_0"])
-            numbers.append((["p8_0"], self._placed(m, decoder.significand, decoder.shift, f"placed_{tag}")))
+            numbers.append((["p8_0"], decoder.significand, decoder.shift))
         if self._built("int8"):
-            numbers.append((["int8"], code.as_signed()))
+            numbers.append((["int8"], code.as_signed(), 0))
         for name in self._built("e4m3", "e5m2"):
             m.submodules[f"{name}_{tag}"] = decoder = FloatDecoder(ELEMENTS[name])
             m.d.comb += decoder.code.eq(code)
             self._nan.append(decoder.nan & self._selected[name])
-            numbers.append(([name], decoder.significand))
+            numbers.append(([name], decoder.significand, 0))
             shifts.append(([name], decoder.shift))
             if name == "e5m2":
                 infinite = decoder.infinite & self._selected[name]
@@ -113,13 +121,22 @@ class DspLanes(wiring.Component):
             nibble = self._nibble(m, f"even_{tag}", code[:4])
             negative = nibble.sign & nibble.some
             significand = Cat(nibble.some, nibble.three ^ negative, negative)
-            numbers.append((FLOAT_NIBBLES, self._placed(m, significand, nibble.shift, f"even_{tag}")))
+            numbers.append((FLOAT_NIBBLES, significand.as_signed(), nibble.shift))
         if self._built("int4"):
-            numbers.append((["int4"], code[:4].as_signed()))
+            numbers.append((["int4"], code[:4].as_signed(), 0))
         return numbers, shifts, code, infinite
 
-    def _placed(self, m, significand, shift, name):
-        return shift_left(m, significand, shift, self._config.significand_bits, name).as_signed()
+    def _placed(self, m, numbers, wide, name):
+        """Two cycles later, the number whose decoder is at work, in its place."""
+        bits = max((len(significand) for _, significand, _ in numbers), default=1)
+        chosen = [(names, significand) for names, significand, _ in numbers]
+        significand = self._chosen(m, chosen, signed(bits), f"significand_{name}")
+        moved = [(names, place) for names, _, place in numbers if isinstance(place, Value)]
+        place = self._chosen(m, moved, 4 if moved else 0, f"place_{name}")
+        number = shift_left(m, significand, place, self._config.significand_bits, f"placed_{name}").as_signed()
+        if wide:
+            number = Mux(wide[0], wide[1], number)
+        return register(m, number, f"operand_{name}")
 
     def _nibble(self, m, tag, code):
         """The decoder of a nibble."""
@@ -127,21 +144,29 @@ class DspLanes(wiring.Component):
             has_float=bool(self._built("fp4")), has_posit=bool(self._built("p4_1"))
         )
         m.d.comb += [decoder.code.eq(code), decoder.posit.eq(self._any("p4_1"))]
-        self._nan.append(decoder.nar)
         return decoder
 
+    def _not_reals(self, m, operand, name):
+        """NaRs, in which only the topmost bit is set: whether there is one, for each mode. What is seen of a nibble
+        serves all of them."""
+        nibbles = [operand.word_select(k, 4) for k in range(len(operand) // 4)]
+        topmost = [wire(m, nibble == 8, f"topmost_{name}{k}") for k, nibble in enumerate(nibbles)]
+        none = [wire(m, ~nibble.any(), f"none_{name}{k}") for k, nibble in enumerate(nibbles)]
+        found = {"p4_1": topmost, "p8_0": [high & low for high, low in zip(topmost[1::2], none[::2], strict=True)]}
+        found["p16_1"] = [topmost[3] & none[2] & none[1] & none[0]]
+        return [self._selected[mode] & Cat(found[mode]).any() for mode in self._built(*found)]
+
     def _multiply(self, m, k, lanes, wide):
-        bits = self._config.significand_bits
         (a_numbers, a_shifts, a_code, a_infinite), (b_numbers, b_shifts, b_code, b_infinite) = lanes
-        a = self._chosen(m, a_numbers + wide[0], signed(bits), f"operand_a{k}")
-        b = self._chosen(m, b_numbers + wide[1], signed(bits), f"operand_b{k}")
+        a, b = self._placed(m, a_numbers, wide[0], f"a{k}"), self._placed(m, b_numbers, wide[1], f"b{k}")
         m.d.comb += getattr(self, f"product_{k}").eq(register(m, a * b, f"block_{k}"))
         if a_shifts:
             a_shift, b_shift = (
                 self._chosen(m, shifts, 5, f"shift_{name}{k}_held")
                 for name, shifts in (("a", a_shifts), ("b", b_shifts))
             )
-            m.d.comb += getattr(self, f"shift_{k}").eq(register(m, a_shift + b_shift, f"shift_{k}_held"))
+            shift = register(m, a_shift + b_shift, f"shift_{k}_sum")
+            m.d.comb += getattr(self, f"shift_{k}").eq(register(m, shift, f"shift_{k}_held"))
         if self._built("e5m2"):
             infinite, zero = a_infinite | b_infinite, ~a_code[:7].any() | ~b_code[:7].any()
             negative = a_code[7] ^ b_code[7]

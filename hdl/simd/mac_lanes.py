@@ -36,7 +36,7 @@ WIDE_SHIFTS = (0, HALF, HALF, 2 * HALF)
 class Lanes(wiring.Component):
     """Decodes and multiplies one beat.
 
-    Latency: 1 cycle; 2 in P(16,1), whose decoder has a stage of its own, and in every mode on FPGAs: see `DspLanes`.
+    Latency: 1 cycle; 2 in P(16,1), whose decoder has a stage of its own. On FPGAs see `DspLanes`.
 
     Members
     -------

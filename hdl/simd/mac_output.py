@@ -13,7 +13,7 @@ complementing commute, so the complement waits until after the rounding and shar
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import reduce
 from operator import or_
 
@@ -72,6 +72,10 @@ class Special:
     minus: Value
 
 
+Hold = Callable[[Value, str], Value]
+"""Makes of a value, and its name, what the rest goes on with: a register."""
+
+
 @dataclass(frozen=True)
 class Body:
     """A result before it is rounded.
@@ -91,8 +95,9 @@ class Body:
     beyond: Value
     beneath: Value
 
-
-Hold = Callable[[Value, str], Value]
+    def held(self, hold: Hold) -> Body:
+        """All of it behind registers."""
+        return Body(**{field.name: hold(getattr(self, field.name), field.name) for field in fields(self)})
 
 
 class ResultEncoder:
@@ -130,7 +135,7 @@ class ResultEncoder:
         significand : of `fraction_bits(config)` + 2 bits, {s, ~s, fraction}; with no sign change on top it is a zero
         sticky : more was lost below
         exponent : of the leading digit, signed
-        hold : makes of values in the middle of the way, and their names, what the rest goes on with: registers
+        hold : registers for values in the middle of the way
         """
         m, bits = self._module, self._bits
         fraction, sign = significand[:-2], significand[-1]

@@ -16,7 +16,7 @@ from amaranth.lib.wiring import In, Out
 from hdl.common.arithmetic import extended, wire
 from hdl.common.format_table import PositFormat
 from hdl.simd.config import MatmulConfig
-from hdl.simd.mac_output import Body, ResultEncoder, Special, fraction_bits, normalise
+from hdl.simd.mac_output import ResultEncoder, Special, fraction_bits, normalise
 from hdl.simd.matmul_array import delayed, sum_layout
 from hdl.simd.modes import ACCUMULATOR_EXPONENT, BIAS_BITS, MODES, OUTPUT_FORMATS, SCALE_BITS, STATUS
 
@@ -89,9 +89,7 @@ class PipelinedDrain(wiring.Component):
 
         encoder = ResultEncoder(m, config, self.output, EXPONENT_BITS)
         body = encoder.shifted(normal, sticky, exponent, lambda value, name: self._held(m, value, f"placed_{name}"))
-        names = ("bits", "sticky", "negative", "zero", "beyond", "beneath")
-        body = Body(**{name: self._held(m, getattr(body, name), f"body_{name}") for name in names})
-        self._encode(m, encoder, body, special)
+        self._encode(m, encoder, body.held(lambda value, name: self._held(m, value, f"body_{name}")), special)
         return m
 
     @staticmethod

@@ -1,0 +1,71 @@
+"""`Sequence` on FPGAs, where the accumulator is read while its carries go home."""
+
+from __future__ import annotations
+
+from amaranth.hdl import Module, Mux, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from hdl.simd.config import MacConfig
+from hdl.simd.mac_accumulator import FROZEN_SEGMENTS
+from hdl.simd.modes import ACCUMULATOR_BITS
+
+
+class DspSequence(wiring.Component):
+    """What happens when, from the last beat of a dot product on: one count of cycles.
+
+    | count    | what happens |
+    | -------- | --- |
+    | 0        | beats are taken; after the last one comes 1 |
+    | 7 .. 14  | `reading`: the carries of segment `index` are home |
+    | 21       | `done`, as long as the result waits; after it was given comes 31 |
+    | 24 .. 31 | `clear`: all the while after a reset, so that what was in flight is gone too; then 0 |
+
+    Members
+    -------
+    end : the last beat is taken
+    idle : beats can be taken
+    tall : the topmost segments are in use; else the two of them are not read
+    reading, index : of `DspDrain`
+    done, given : the result is here; it is taken
+    clear : nothing of a dot product stays
+    """
+
+    def __init__(self, config: MacConfig):
+        self._config = config
+        super().__init__(
+            {
+                "end": In(1),
+                "idle": Out(1),
+                "tall": In(1),
+                "reading": Out(1),
+                "index": Out(3),
+                "done": Out(1),
+                "given": In(1),
+                "clear": Out(1),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        settled, done = self._config.pipeline_cycles, self._config.rounding_cycles
+        segments = ACCUMULATOR_BITS // self._config.segment_bits
+        after_reset, cleared = 0b11000, 0b11111
+        assert done < after_reset and cleared - after_reset >= self._config.pipeline_cycles
+        count = Signal(5, init=after_reset)
+        with m.Switch(count):
+            with m.Case(0):
+                m.d.sync += count.eq(self.end)
+            with m.Case(done):
+                m.d.sync += count.eq(Mux(self.given, cleared, done))
+            with m.Default():
+                m.d.sync += count.eq(count + 1)
+        end = settled + Mux(self.tall, segments, segments - FROZEN_SEGMENTS)
+        m.d.comb += [
+            self.idle.eq(count == 0),
+            self.reading.eq((count >= settled) & (count < end)),
+            self.index.eq(count - settled),
+            self.done.eq(count == done),
+            self.clear.eq(count[3:].all()),
+        ]
+        return m
