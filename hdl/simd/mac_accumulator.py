@@ -66,11 +66,12 @@ class Accumulator(wiring.Component):
         carries = {k: Signal(name=f"carry_{k}", reset_less=True) for k in self._segments}
         above = Const(0, 1)  # this segment lies above the whole term: it gets copies of the sign
         keep = ~((Const(0, 1) if self._alone else self.clear) | self.shift_up)
-        high = Module()  # the topmost segments; what comes into them stands still when they must
-        reached = self.segment & self.wide.replicate(len(self.segment))
+        high = Module()  # the topmost segments; of gates, what comes into them stands still when they must
+        gates = self._config.technology == "asic"
+        reached = self.segment & self.wide.replicate(len(self.segment)) if gates else self.segment
         for k in self._segments:
             frozen = k >= count - FROZEN_SEGMENTS
-            where = high if frozen else m
+            where = high if frozen and gates else m
             segment = reached if frozen else self.segment
             terms = []
             for index, part in enumerate(slices):
@@ -96,7 +97,7 @@ class Accumulator(wiring.Component):
             if self._alone:
                 with where.If(self.clear):
                     where.d.sync += [segments[k].eq(0), carries[k].eq(0)]
-        if self._segments[-1] >= count - FROZEN_SEGMENTS:
+        if gates and self._segments[-1] >= count - FROZEN_SEGMENTS:
             m.submodules.high = high
         m.d.comb += [self.value.eq(Cat(segments.values())), self.carries.eq(Cat(carries.values()))]
         return m
