@@ -7,6 +7,8 @@ Baugh and Wooley (1973): a bit x of weight -2**k is ~x of weight 2**k, and a con
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 
 
@@ -120,15 +122,18 @@ def multiply(
     return wire(m, (first + second)[: columns.width], f"{name}_product")
 
 
-def shift_left(m: Module, value: Value, amount: Value, width: int, name: str) -> Value:
+def shift_left(
+    m: Module, value: Value, amount: Value, width: int, name: str, reach: Sequence[int] | None = None
+) -> Value:
     """A two's complement number shifted left, cut to `width` bits or with its sign extended to them.
 
-    Small steps first, so that the early ones are narrow.
+    Small steps first, so that the early ones are narrow. `reach` says of each how many bits are enough after it.
     """
     value, amount = wire(m, value, f"{name}_0"), wire(m, amount, f"{name}_amount")
     for level, bit in enumerate(amount):
         step = 1 << level
-        reached = Signal(min(width, len(value) + step), name=f"{name}_{step}")
+        enough = min(width, reach[level]) if reach else width
+        reached = Signal(min(enough, len(value) + step), name=f"{name}_{step}")
         m.d.comb += reached.eq(Mux(bit, Cat(Const(0, step), value), extended(value, len(reached))))
         value = reached
     return extended(value, width)

@@ -18,6 +18,7 @@ from hdl.simd.modes import (
     OPERAND_BITS,
     OUTPUT_FORMATS,
 )
+from hdl.simd.product_widths import LANE_PRODUCTS, NUMBER_BITS, reach
 
 
 class DotConfig(BlockConfig):
@@ -80,9 +81,9 @@ def decoder_of(mode: str) -> str:
     return "int8" if element.name == "int8_q6" else element.name
 
 
-NUMBER_BITS = {"fp4": 6, "p4_1": 10, "p8_0": 14, "p16_1": 14, "int4": 4, "int8": 8, "e4m3": 5, "e5m2": 4}
-"""An operand as a fixed-point number, with its sign; of P(16,1) and 8-bit floats, whose range is too large for that,
-the significand."""
+BLOCK_PLACE = 32
+"""Place of a block's products in the accumulator: a multiple of a segment. No product but zero is less than 2**32
+accumulator units."""
 
 RUNNING_VALUE_BITS = 33
 """What a sum of blocks takes of the aligner's sum, with its sign: see `hdl.simd.mac_blocks`."""
@@ -163,12 +164,20 @@ class EngineConfig(BlockConfig):
 
     @property
     def lane_bits(self) -> int:
-        """A byte lane's product in its place, with its sign.
+        """A byte lane's product in its place, with its sign."""
+        return max(26, *(sum(LANE_PRODUCTS.get(decoder, (0, 0))) for decoder in self.decoders))
 
-        P(8,0): 2**24; P(4,1): 2**16; INT8: 2**14; E2M3: 15 * 15 * 2**6; E3M2: 7 * 7 * 2**14; E4M3: 15 * 15 * 2**30;
-        E5M2: 7 * 7 * 2**60.
-        """
-        return max({"e5m2": 67, "e4m3": 39}.get(decoder, 26) for decoder in self.decoders)
+    @property
+    def product_bits(self) -> int:
+        """A byte lane's product before its shift, with its sign; a P(16,1)'s lower half may have none."""
+        if self.technology == "fpga":
+            return 2 * self.significand_bits + 1
+        return 2 * self.significand_bits + ("p16_1" in self.decoders and self.significand_bits == 7)
+
+    @property
+    def lane_reach(self) -> list[int]:
+        """Bits of a byte lane's product after each level of its shifter."""
+        return reach(self.decoders, self.lane_shift_bits)
 
     @property
     def sum_bits(self) -> int:
@@ -178,22 +187,27 @@ class EngineConfig(BlockConfig):
     @property
     def term_bits(self) -> int:
         """That sum, moved to its place within an accumulator segment."""
+        return max(self.sum_bits, self.moved_bits)
+
+    @property
+    def moved_bits(self) -> int:
+        """The lower part of a term, which holds all that is moved within a segment. With block formats `place` is a
+        whole segment's, and what moves is products of P(16,1), of 28 bits, those of NVFP4, and sums of blocks."""
+        if self.block_modes:
+            return RUNNING_VALUE_BITS + self.segment_bits - 1
         offsets = [self.place(mode) % self.segment_bits for mode in self.modes if mode != "p16_1"]
         if "p16_1" in self.modes:
             offsets.append(self.segment_bits - 1)
-        value_bits = RUNNING_VALUE_BITS + self.segment_bits - 1 if self.block_modes else 0
-        return max(self.sum_bits + max(offsets), value_bits)
+        return self.sum_bits + max(offsets)
 
-    @staticmethod
-    def place(mode: str) -> int:
-        """Place of a product's last bit in the accumulator. Of blocks, whose exponents their scales add to, it is
-        where `hdl.simd.mac_blocks` needs it: no product but zero is below 2**32 accumulator units."""
-        if MODES[mode].block:
-            return 30 if decoder_of(mode) == "e5m2" else 32
+    def place(self, mode: str) -> int:
+        """Place of a product's last bit in the accumulator. With block formats, where scales say what the
+        accumulator's bits weigh, it is one for all but P(16,1), as `hdl.simd.mac_blocks` needs it."""
+        if self.block_modes and mode != "p16_1":
+            return BLOCK_PLACE
         return MODES[mode].product_exponent - ACCUMULATOR_EXPONENT
 
-    @staticmethod
-    def leading_exponent(mode: str) -> int:
+    def leading_exponent(self, mode: str) -> int:
         """Weight of the accumulator's topmost bit under the sign, as a power of two; to that of a block mode the
         exponent fields of both scales are added."""
         found = MODES[mode]
@@ -201,7 +215,7 @@ class EngineConfig(BlockConfig):
         if found.block:
             scale = found.block.scale
             bias = scale.bias + (scale.mantissa_bits if isinstance(scale, FloatFormat) else 0)
-        return ACCUMULATOR_BITS - 2 + found.product_exponent - EngineConfig.place(mode) - 2 * bias
+        return ACCUMULATOR_BITS - 2 + found.product_exponent - self.place(mode) - 2 * bias
 
     @property
     def reached_segments(self) -> range:
@@ -217,10 +231,16 @@ class EngineConfig(BlockConfig):
         return max(ELEMENTS[name].bits for name in self.encodings)
 
     @property
+    def has_long_lanes(self) -> bool:
+        """8-bit floats need lanes so wide that registers cost more than a shorter cycle is worth: the aligner adds up
+        the products in one step, and its second step is also the accumulator's."""
+        return self.technology == "asic" and self.lane_bits > 26
+
+    @property
     def pipeline_cycles(self) -> int:
-        """From operands to accumulator: decoder of P(16,1), multiplier, aligner in two steps, accumulator. On FPGAs
-        numbers are put in their places before they are multiplied, and the aligner takes three."""
-        return 7 if self.technology == "fpga" else 5
+        """From operands to accumulator: decoder of P(16,1), multiplier, aligner in two steps, accumulator; with 8-bit
+        floats the accumulator shares the second one. On FPGAs decoding and placing take one each, the aligner three."""
+        return 7 if self.technology == "fpga" else 5 - self.has_long_lanes
 
     def term_cycles(self, mode: str) -> int:
         """From the cycle of a beat's operands to the one in which the accumulator takes their sum; other modes than

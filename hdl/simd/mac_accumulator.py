@@ -10,9 +10,13 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from hdl.common.arithmetic import extended, wire
-from hdl.simd.config import EngineConfig
+from hdl.simd.config import BLOCK_PLACE, EngineConfig
 from hdl.simd.mac_align import SEGMENTS_BELOW
 from hdl.simd.modes import ACCUMULATOR_BITS
+
+HOME = SEGMENTS_BELOW + BLOCK_PLACE // EngineConfig.segment_bits
+"""With block formats, the lowest segment of all terms but those that are moved; only a term that starts here has more
+bits than `EngineConfig.moved_bits`."""
 
 FROZEN_SEGMENTS = 2
 """Topmost segments that stand still in modes whose sums stay below them."""
@@ -58,14 +62,17 @@ class Accumulator(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         bits = self._config.segment_bits
-        count = ACCUMULATOR_BITS // bits
+        count, moved = ACCUMULATOR_BITS // bits, -(-self._config.moved_bits // bits)
         slices = [self.term[low : low + bits] for low in range(0, len(self.term), bits)]
         slices[-1] = extended(slices[-1], bits)
         sign = self.term[-1]
         segments = {k: Signal(bits, name=f"segment_{k}", reset_less=True) for k in self._segments}
         carries = {k: Signal(name=f"carry_{k}", reset_less=True) for k in self._segments}
+        # Of a term by its lowest segment, the first one above it, counted as `segment`.
+        tops = [lowest + (len(slices) if lowest == HOME else moved) for lowest in range(len(self.segment))]
         above = Const(0, 1)  # this segment lies above the whole term: it gets copies of the sign
         keep = ~((Const(0, 1) if self._alone else self.clear) | self.shift_up)
+        waiting = set(range(len(tops)))  # lowest segments of terms that this one does not lie above
         high = Module()  # the topmost segments; of gates, what comes into them stands still when they must
         gates = self._config.technology == "asic"
         reached = self.segment & self.wide.replicate(len(self.segment)) if gates else self.segment
@@ -76,12 +83,12 @@ class Accumulator(wiring.Component):
             terms = []
             for index, part in enumerate(slices):
                 lowest = k - index + SEGMENTS_BELOW
-                if 0 <= lowest < len(self.segment):
+                if 0 <= lowest < len(tops) and k + SEGMENTS_BELOW < tops[lowest]:
                     terms.append(part & segment[lowest].replicate(bits))
-            lowest = k - len(slices) + SEGMENTS_BELOW
-            if lowest >= 0:
-                here = self.segment[: lowest + 1].any() if isinstance(above, Const) else self.segment[lowest]
-                above = wire(m, above | here, f"above_{k}")
+            passed = {lowest for lowest in waiting if tops[lowest] <= k + SEGMENTS_BELOW}
+            if passed:
+                waiting -= passed
+                above = wire(m, above | Cat(self.segment[lowest] for lowest in sorted(passed)).any(), f"above_{k}")
             terms.append((sign & above & (self.wide if frozen else Const(1, 1))).replicate(bits))
             below = segments.get(k - 1, Const(0, bits))
             rising = wire(m, below & self.shift_up.replicate(bits), f"rising_{k}")

@@ -1,19 +1,20 @@
 """The second and third stage of `simd.mac`: products are shifted to a common last place, summed, and moved to where the
-sum lies within the accumulator's segments."""
+sum lies within the accumulator's segments. With 8-bit floats the third stage is also the accumulator's."""
 
 from __future__ import annotations
 
 from functools import reduce
 from operator import add
 
-from amaranth.hdl import Cat, Module, Signal, signed
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from hdl.common.arithmetic import Columns, register, shift_left, wire
+from hdl.common.arithmetic import Columns, extended, register, shift_left, wire
 from hdl.simd.config import RUNNING_VALUE_BITS, EngineConfig
 from hdl.simd.mac_ports import LANES, product_members
 from hdl.simd.modes import MODES
+from hdl.simd.product_widths import reach
 
 ODD_BITS = 18
 """An odd nibble's product in its place, with its sign: at most 2**16."""
@@ -22,14 +23,14 @@ SEGMENTS_BELOW = 2
 """The place of a P(16,1) product counts from so many segments below the accumulator's last bit: its significand has 24
 bits that are zero whenever they would lie there."""
 
-EARLY_BITS = 13
+EARLY_BITS = 17
 """Low bits of the sum, added before the register between the two stages, which saves registers for their carries."""
 
 
 class Aligner(wiring.Component):
     """The sum of a beat's products in its place.
 
-    Latency: 2 cycles, on FPGAs 3.
+    Latency: 2 cycles, with 8-bit floats 1, on FPGAs 3.
 
     Members
     -------
@@ -68,16 +69,28 @@ class Aligner(wiring.Component):
 
         place = Signal(7)
         fine_bits = (config.segment_bits - 1).bit_length()
-        term, segment = Signal.like(self.term, reset_less=True), Signal.like(self.segment, reset_less=True)
-        m.d.comb += [place.eq(wide_place | self.place), self.term.eq(term), self.segment.eq(segment)]
-        m.d.sync += [
-            term.eq(shift_left(m, total, place[:fine_bits], config.term_bits, "fine").as_signed()),
-            segment.eq(1 << place[fine_bits:]),
-        ]
+        m.d.comb += place.eq(wide_place | self.place)
+        term, segment = self._moved(m, total, place[:fine_bits]), (1 << place[fine_bits:])[: len(self.segment)]
+        if not config.has_long_lanes:
+            term, segment = register(m, term, "term_held"), register(m, segment, "segment_held")
+        m.d.comb += [self.term.eq(term.as_signed()), self.segment.eq(segment)]
         return m
 
+    def _moved(self, m, total, fine):
+        """The sum, its lower part shifted left; what lies above is no more than copies of the sign if it is."""
+        config = self._config
+        value = wire(m, extended(total, config.term_bits), "fine_0")
+        moved_from = RUNNING_VALUE_BITS if config.block_modes else config.sum_bits
+        for level, bit in enumerate(fine):
+            step = 1 << level
+            moved_bits = min(config.moved_bits, moved_from + 2 * step - 1)
+            moved = Mux(bit, Cat(Const(0, step), value)[:moved_bits], value[:moved_bits])
+            value = wire(m, Cat(moved, value[moved_bits:]), f"fine_{step}")
+        return value
+
     def _in_columns(self, m):
-        """The sum and `wide_place` in two steps: all bits are compressed together, then added."""
+        """The sum and `wide_place`: all bits are compressed together, then added. The register behind the first step
+        lies between the two, but with 8-bit floats, whose second step is the longer one, behind both."""
         config = self._config
         width = config.sum_bits
         columns = Columns(m, width, "sum")
@@ -87,16 +100,18 @@ class Aligner(wiring.Component):
             for k in range(LANES):
                 columns.add_signed(self._shifted_odd(m, k), arrival=7)
         first, second = columns.rows()
+        wide_place = register(m, self.wide_place, "held_place")
+        if config.has_long_lanes:
+            return register(m, (first + second)[:width], "held_sum").as_signed(), wide_place
 
         low = Signal(EARLY_BITS + 1)
         held_sum, held_carries = Signal(width, reset_less=True), Signal(width - EARLY_BITS, reset_less=True)
-        held_carry, wide_place = Signal(reset_less=True), Signal(7, reset_less=True)
+        held_carry = Signal(reset_less=True)
         m.d.comb += low.eq(first[:EARLY_BITS] + second[:EARLY_BITS])
         m.d.sync += [
             held_sum.eq(Cat(low[:EARLY_BITS], first[EARLY_BITS:])),
             held_carries.eq(second[EARLY_BITS:]),
             held_carry.eq(low[EARLY_BITS]),
-            wide_place.eq(self.wide_place),
         ]
         total = Signal(signed(width))
         high = held_sum[EARLY_BITS:] + held_carries + held_carry
@@ -122,13 +137,17 @@ class Aligner(wiring.Component):
 
     def _shifted_lane(self, m, k):
         """A byte lane's product in its place: the last one's of P(16,1) reaches 28 bits, any other its own width."""
-        bits = self._config.sum_bits if k == LANES - 1 else self._config.lane_bits
-        return shift_left(m, getattr(self, f"product_{k}"), getattr(self, f"shift_{k}"), bits, f"lane_{k}")
+        config = self._config
+        bits = config.sum_bits if k == LANES - 1 else config.lane_bits
+        widths = config.lane_reach if config.technology == "asic" else None
+        return shift_left(m, getattr(self, f"product_{k}"), getattr(self, f"shift_{k}"), bits, f"lane_{k}", widths)
 
     def _shifted_odd(self, m, k):
         """An odd nibble's product in its place."""
         product = Cat(getattr(self, f"odd_magnitude_{k}"), getattr(self, f"odd_sign_{k}"))
-        return shift_left(m, product, getattr(self, f"odd_shift_{k}"), ODD_BITS, f"odd_{k}")
+        amount = getattr(self, f"odd_shift_{k}")
+        widths = reach([name for name in ("fp4", "p4_1", "int4") if name in self._config.decoders], len(amount))
+        return shift_left(m, product, amount, ODD_BITS, f"odd_{k}", widths)
 
     def _placed_odd(self, m, k):
         """The same a cycle later. Only 1 or -1 goes 16 places up, the square of P(4,1)'s largest number: a step of the

@@ -1,7 +1,7 @@
 """Block formats in `simd.mac`: the scales of a beat, and the fp32 sum of the blocks so far.
 
-A block's products are added up in the accumulator as those of a single format are, from a place on that is its mode's
-alone (`EngineConfig.place`): what the accumulator's bits weigh, the scales say. Behind the block's last beat the sum so
+A block's products are added up in the accumulator as those of a single format are, from one place on in all modes
+(`BLOCK_PLACE`): what the accumulator's bits weigh, the mode and the scales say. Behind the block's last beat the sum so
 far comes in as one more term, moved by the difference of the weights; then the accumulator is rounded to fp32, once.
 After the last block the sum comes in alone, and what leaves is rounded into the output format.
 

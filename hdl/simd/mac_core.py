@@ -11,7 +11,7 @@ from amaranth.lib.wiring import In, Out
 
 from hdl.common.axi import packet_stream
 from hdl.common.format_table import PositFormat
-from hdl.simd.config import EngineConfig, MacConfig, decoder_of
+from hdl.simd.config import MacConfig, decoder_of
 from hdl.simd.mac_accumulator import Accumulator
 from hdl.simd.mac_align import Aligner
 from hdl.simd.mac_blocks import RECALL_PLACE, SCALE_BITS, BlockScales, BlockSum
@@ -147,12 +147,7 @@ class MacCore(wiring.Component):
                 block_sum.exponent.eq(scales.exponent),
                 aligner.place.eq(Mux(sequence.inject, block_sum.place, place)),
             ]
-            with m.Switch(mode):
-                for name in config.block_modes:
-                    with m.Case(MODES[name].code):
-                        m.d.comb += block_sum.leading.eq(config.leading_exponent(name))
-            with m.If(sequence.recall):
-                m.d.comb += block_sum.leading.eq(-RECALL_PLACE)
+            self._connect_weight(m, block_sum, drain, sequence, mode)
         return m
 
     def _connect_drain(self, m, accumulator, drain, sequence):
@@ -202,6 +197,18 @@ class MacCore(wiring.Component):
             sequence.blocks.eq(scales.select.any()),
         ]
 
+    def _connect_weight(self, m, block_sum, drain, sequence, mode):
+        """What the accumulator's topmost bit weighs."""
+        single = Signal.like(drain.top_exponent)  # in single formats, in which the sum of blocks gives 0
+        m.d.comb += drain.top_exponent.eq(block_sum.top_exponent | single)
+        with m.Switch(mode):
+            for name in self._config.modes:
+                with m.Case(MODES[name].code):
+                    weight = block_sum.leading if name in self._config.block_modes else single
+                    m.d.comb += weight.eq(self._config.leading_exponent(name))
+        with m.If(sequence.recall):
+            m.d.comb += block_sum.leading.eq(-RECALL_PLACE)
+
     def _connect_sum(self, m, block_sum, aligner, drain, sequence):
         m.d.comb += [
             aligner.running.eq(block_sum.value),
@@ -217,9 +224,5 @@ class MacCore(wiring.Component):
             block_sum.underflow.eq(drain.underflow),
             block_sum.segments_up.eq(sequence.segments_up),
             block_sum.minus_zero.eq(sequence.converting & drain.is_float),
-            # In single formats the sum of blocks gives 0, and the weight is the same in all of them.
-            drain.top_exponent.eq(
-                block_sum.top_exponent | Mux(sequence.blocks, 0, EngineConfig.leading_exponent("p16_1"))
-            ),
             drain.lost.eq(block_sum.lost),
         ]

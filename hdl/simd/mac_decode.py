@@ -107,7 +107,7 @@ class PositHalfDecoder(wiring.Component):
 
 
 class NibbleDecoder(wiring.Component):
-    """FP4 and P(4,1): value = (-1)**sign * significand * 2**(shift - 2) or, of a posit, 2**(shift - 4).
+    """FP4 and P(4,1): value = (-1)**sign * significand * 2**(shift - 1) or, of a posit, 2**(shift - 4).
 
     Significands are 0, 1 or 3: two numbers differ in their shifts instead wherever they can, because products of such
     significands are 0, 1, 3 or 9. A zero may have a sign.
@@ -132,9 +132,8 @@ class NibbleDecoder(wiring.Component):
         low = self.code[:3]
         posit, shift, nar = Const(0, 1), Const(0, 4), Const(0, 1)
         if self._has_float:
-            # 0, 1/2, 1, 3/2, 2, 3, 4, 6: odd codes are shifted by 1, 1, 2, 3, even ones by 0, 2, 3, 4.
-            odd, even = Cat(low[1] | ~low[2], low[2]), Cat(low[2] & ~low[1], low[2] ^ low[1], low[2] & low[1])
-            shift = Mux(low[0], odd, even)
+            # 0, 1/2, 1, 3/2, 2, 3, 4, 6: odd codes are shifted by 0, 0, 1, 2, even ones by 0, 1, 2, 3.
+            shift = Mux(low[0], Cat(low[2] & ~low[1], low[2] & low[1]), low[1:3])
         if self._has_posit:
             posit = self.posit if self._has_float else Const(1, 1)
             magnitude = Signal(3)
@@ -165,7 +164,7 @@ def nibble_product(a: Value, b: Value) -> Value:
 
 
 class FloatDecoder(wiring.Component):
-    """A small float: value = significand * 2**(shift - bias - mantissa_bits), shift 0 only for a code of zeros."""
+    """A small float: value = significand * 2**(shift + 1 - bias - mantissa_bits)."""
 
     def __init__(self, fmt: FloatFormat):
         self._format = fmt
@@ -188,10 +187,51 @@ class FloatDecoder(wiring.Component):
         m.d.comb += [
             self.significand.eq(negate_if(self.code[-1], Cat(mantissa, normal))),
             # A subnormal weighs as the smallest exponent does.
-            self.shift.eq(Cat(field[0] | (~normal & mantissa.any()), field[1:])),
+            self.shift.eq(field - normal),
         ]
         if fmt.specials == "nan":
             m.d.comb += self.nan.eq(ones & mantissa.all())
         elif fmt.specials == "ieee":
             m.d.comb += [self.nan.eq(ones & mantissa.any()), self.infinite.eq(ones & ~mantissa.any())]
+        return m
+
+
+class SmallFloatDecoder(wiring.Component):
+    """E2M3, E3M2, E4M3 and E5M2: value = (-1)**sign * magnitude * 2**(shift + 1 - bias - mantissa_bits).
+
+    Members
+    -------
+    three : the mantissa has three bits, not two
+    six : the code has six bits; those above are not looked at, and there are no infinities and NaNs
+    """
+
+    def __init__(self):
+        super().__init__(
+            {
+                **{name: In(1) for name in ("three", "six")},
+                "code": In(8),
+                "sign": Out(1),
+                "magnitude": Out(4),
+                "shift": Out(5),
+                "nan": Out(1),
+                "infinite": Out(1),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        code, three = self.code, self.three
+        upper, field, normal, top = Signal(2), Signal(5), Signal(), Signal()
+        m.d.comb += [
+            upper.eq(code[5:7] & ~self.six.replicate(2)),
+            field.eq(Mux(three, Cat(code[3:5], upper), Cat(code[2:5], upper))),
+            normal.eq(field.any()),
+            top.eq(upper.all() & code[2:5].all()),
+            self.sign.eq(Mux(self.six, code[5], code[7])),
+            self.magnitude.eq(Cat(code[:2], Mux(three, code[2], normal), normal & three)),
+            # A subnormal weighs as the smallest exponent does.
+            self.shift.eq(field - normal),
+            self.nan.eq(top & Mux(three, code[:2].all(), code[:2].any())),
+            self.infinite.eq(top & ~three & ~code[:2].any()),
+        ]
         return m

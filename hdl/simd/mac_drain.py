@@ -77,7 +77,7 @@ class Drain(wiring.Component):
         counts = Signal(4, reset_less=True)
         window_bits = significand_bits + segment_bits - 1
         window, below = self.value[-window_bits:], self.value[:-window_bits].any()
-        top_exponent = EngineConfig.leading_exponent("p16_1")
+        top_exponent = self._config.leading_exponent("p16_1")
         if self._config.block_modes:
             top_exponent, below = self.top_exponent, below | self.lost
             m.d.comb += self.is_float.eq(encoder.is_float)

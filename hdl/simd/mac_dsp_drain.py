@@ -65,7 +65,7 @@ class DspDrain(wiring.Component):
         )
         normal, sticky, fine_count = normalise(m, coarse, coarse_sticky, (2, 1))
         exponent = Signal(signed(EXPONENT_BITS), reset_less=True)
-        top_exponent = EngineConfig.leading_exponent("p16_1")
+        top_exponent = self._config.leading_exponent("p16_1")
         m.d.sync += exponent.eq(top_exponent - Cat(fine_count, coarse_count, segments_up))
         normal, sticky = register(m, normal, "normal"), register(m, sticky, "sticky")
 

@@ -19,12 +19,20 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import wiring
 
 from hdl.common.arithmetic import extended, multiply, wire
-from hdl.common.format_table import ELEMENTS
 from hdl.simd.config import EngineConfig
-from hdl.simd.mac_decode import FloatDecoder, NibbleDecoder, PositByteDecoder, PositHalfDecoder, nibble_product
+from hdl.simd.mac_decode import (
+    NibbleDecoder,
+    PositByteDecoder,
+    PositHalfDecoder,
+    SmallFloatDecoder,
+    negate_if,
+    nibble_product,
+)
 from hdl.simd.mac_dsp_lanes import DspLanes
 from hdl.simd.mac_ports import LANES, WIDE_BIAS, lane_members
-from hdl.simd.modes import MODES
+
+SMALL_FLOATS = ("e2m3", "e3m2", "e4m3", "e5m2")
+NIBBLES = ("fp4", "p4_1", "int4")
 
 HALF = 7
 """Bits of each half of a P(16,1)'s significand."""
@@ -63,9 +71,8 @@ class Lanes(wiring.Component):
         self._nan, self._plus, self._minus = [], [], []
         wide = self._wide(m)
         for k in range(LANES):
-            a, b = (self._lane(m, name, operand, k) for name, operand in (("a", self.a), ("b", self.b)))
-            self._multiply(m, k, a, b, wide)
-            if any(MODES[mode].slot_bits == 4 for mode in config.modes):
+            self._multiply(m, k, wide)
+            if self._built(*NIBBLES):
                 self._odd(m, k)
         for bit, found in enumerate((self._nan, self._plus, self._minus)):
             if found:
@@ -79,16 +86,19 @@ class Lanes(wiring.Component):
         m.d.sync += register.eq(value)
         m.d.comb += port.eq(register)
 
-    def _any(self, *modes: str) -> Value | None:
-        """Whether one of these modes is at work, or None if none is built."""
-        built = [self._selected[mode] for mode in modes if mode in self._selected]
-        return reduce(or_, built) if built else None
+    def _built(self, *decoders: str) -> list[str]:
+        return [name for name in decoders if name in self._selected]
+
+    def _any(self, *decoders: str) -> Value:
+        """Whether one of these decoders is at work."""
+        built = [self._selected[name] for name in self._built(*decoders)]
+        return reduce(or_, built) if built else Const(0, 1)
 
     def _wide(self, m):
         """P(16,1): both significands, registered, and whether there are any; None if the mode is not built."""
-        selected = self._any("p16_1")
-        if selected is None:
+        if not self._built("p16_1"):
             return None
+        selected = self._selected["p16_1"]
         significands, scales = [], []
         for name, operand in (("a", self.a), ("b", self.b)):
             m.submodules[f"half_{name}"] = decoder = PositHalfDecoder()
@@ -106,73 +116,95 @@ class Lanes(wiring.Component):
         self._register(m, self.wide_place, place)
         return significands[0], significands[1], valid
 
-    def _nibble(self, m, name, operand, index):
-        """Nibble `index`: its significand, two's complement; the parts of a float or posit; its shift."""
-        modes = self._config.decoders
-        code = operand.word_select(index, 4)
-        significand, parts, shift = Const(0, 3), Const(0, 3), Const(0, 4)
-        if "fp4" in modes or "p4_1" in modes:
-            decoder = NibbleDecoder(has_float="fp4" in modes, has_posit="p4_1" in modes)
-            m.submodules[f"nibble_{name}{index}"] = decoder
+    def _nibbles(self, m, index):
+        """Nibble `index` of both operands: significands, two's complement; what `nibble_product` takes; shifts."""
+        built, selected = self._config.decoders, wire(m, self._any("fp4", "p4_1"), f"nibbles_{index}")
+        significands, parts, shifts = [], [], []
+        for name, operand in (("a", self.a), ("b", self.b)):
+            code = operand.word_select(index, 4)
+            significand, shift = Const(0, 3), Const(0, 4)
+            if self._built("fp4", "p4_1"):
+                decoder = NibbleDecoder(has_float="fp4" in built, has_posit="p4_1" in built)
+                m.submodules[f"nibble_{name}{index}"] = decoder
+                m.d.comb += [
+                    decoder.code.eq(code & selected.replicate(4)),
+                    decoder.posit.eq(self._any("p4_1")),
+                ]
+                self._nan.append(decoder.nar)
+                negative = decoder.sign & decoder.some
+                significand, shift = Cat(decoder.some, decoder.three ^ negative, negative), decoder.shift
+                parts.append(Cat(decoder.some, decoder.three, decoder.sign))
+            if "int4" in built:
+                significand = extended(significand, 4) | (code & self._selected["int4"].replicate(4))
+            tag = f"nibble_{name}{index}"
+            significands.append(wire(m, significand, f"{tag}_significand"))
+            shifts.append(wire(m, shift, f"{tag}_shift"))
+        return significands, parts, shifts
+
+    def _floats(self, m, k):
+        """Byte lane k of both operands in modes of small floats: significands, two's complement, and shifts. The sign
+        of their product is given to the first."""
+        decoders, selected = [], wire(m, self._any(*SMALL_FLOATS), f"floats_{k}")
+        for name, operand in (("a", self.a), ("b", self.b)):
+            m.submodules[f"float_{name}{k}"] = decoder = SmallFloatDecoder()
             m.d.comb += [
-                decoder.code.eq(code & self._any("fp4", "p4_1").replicate(4)),
-                decoder.posit.eq(self._selected.get("p4_1", 0)),
+                decoder.code.eq(operand.word_select(k, 8) & selected.replicate(8)),
+                decoder.three.eq(self._any("e2m3", "e4m3")),
+                decoder.six.eq(self._any("e2m3", "e3m2")),
             ]
-            self._nan.append(decoder.nar)
-            negative = decoder.sign & decoder.some
-            significand, shift = Cat(decoder.some, decoder.three ^ negative, negative), decoder.shift
-            parts = Cat(decoder.some, decoder.three, decoder.sign)
-        if "int4" in modes:
-            significand = extended(significand, 4) | (code & self._selected["int4"].replicate(4))
-        tag = f"nibble_{name}{index}"
-        return wire(m, significand, f"{tag}_significand"), parts, wire(m, shift, f"{tag}_shift")
-
-    def _lane(self, m, name, operand, k):
-        """Byte lane k of one operand: significand, shift, and whether it is infinite and zero."""
-        config = self._config
-        significands, shifts, infinite = [], [], Const(0, 1)
-
-        def gated(mode, bits=8):
-            return operand.word_select(k, 8) & self._selected[mode].replicate(bits)
-
-        if "p8_0" in config.decoders:
-            m.submodules[f"p8_0_{name}{k}"] = decoder = PositByteDecoder()
-            m.d.comb += decoder.code.eq(gated("p8_0"))
-            significands.append(decoder.significand)
-            shifts.append(decoder.shift)
-            self._nan.append(decoder.nar)
-        if "int8" in config.decoders:
-            significands.append(gated("int8"))
-        for mode in ("e2m3", "e3m2", "e4m3", "e5m2"):
-            if mode in config.decoders:
-                m.submodules[f"{mode}_{name}{k}"] = decoder = FloatDecoder(ELEMENTS[mode])
-                m.d.comb += decoder.code.eq(gated(mode))
-                significands.append(decoder.significand)
-                shifts.append(decoder.shift)
-                self._nan.append(decoder.nan)
-                if mode == "e5m2":
-                    infinite = decoder.infinite
-        if self._any("fp4", "p4_1", "int4") is not None:
-            significand, _, shift = self._nibble(m, name, operand, 2 * k)
-            significands.append(significand)
-            shifts.append(shift)
-        width = config.significand_bits
-        significand = Signal(signed(width), name=f"significand_{name}{k}")
-        m.d.comb += significand.eq(reduce(or_, (extended(one, width) for one in significands), Const(0, width)))
-        return significand, wire(m, reduce(or_, shifts, Const(0, 4)), f"shift_{name}{k}"), infinite
-
-    def _multiply(self, m, k, a, b, wide):
-        config = self._config
-        m.submodules[f"block_{k}"] = block = Module()
-        (a_significand, a_shift, a_infinite), (b_significand, b_shift, b_infinite) = a, b
-        shift = (a_shift + b_shift)[: config.lane_shift_bits]
-        if "e5m2" in config.decoders:
-            infinite = a_infinite | b_infinite
-            zero = ~a_significand.any() | ~b_significand.any()
-            negative = a_significand[-1] ^ b_significand[-1]
+            self._nan.append(decoder.nan)
+            decoders.append(decoder)
+        a, b = decoders
+        negative = wire(m, a.sign ^ b.sign, f"negative_{k}")
+        if "e5m2" in self._config.decoders:
+            infinite, zero = a.infinite | b.infinite, ~a.magnitude.any() | ~b.magnitude.any()
             self._nan.append(infinite & zero)
             self._plus.append(infinite & ~zero & ~negative)
             self._minus.append(infinite & ~zero & negative)
+        return [negate_if(negative, a.magnitude), Cat(b.magnitude, Const(0, 1))], [a.shift, b.shift]
+
+    def _lane(self, m, k):
+        """Byte lane k: significands of both operands, two's complement, and their shifts."""
+        built, width = self._config.decoders, self._config.significand_bits
+        significands, shifts = [], []  # pairs, of modes that exclude each other
+
+        def gated(operand, mode):
+            return operand.word_select(k, 8) & self._selected[mode].replicate(8)
+
+        if "p8_0" in built:
+            decoders = []
+            for name, operand in (("a", self.a), ("b", self.b)):
+                m.submodules[f"p8_0_{name}{k}"] = decoder = PositByteDecoder()
+                m.d.comb += decoder.code.eq(gated(operand, "p8_0"))
+                self._nan.append(decoder.nar)
+                decoders.append(decoder)
+            significands.append([decoder.significand for decoder in decoders])
+            shifts.append([decoder.shift for decoder in decoders])
+        if "int8" in built:
+            significands.append([gated(operand, "int8") for operand in (self.a, self.b)])
+        if self._built(*SMALL_FLOATS):
+            pair, pair_shifts = self._floats(m, k)
+            significands.append(pair)
+            shifts.append(pair_shifts)
+        if self._built(*NIBBLES):
+            pair, _, pair_shifts = self._nibbles(m, 2 * k)
+            significands.append(pair)
+            shifts.append(pair_shifts)
+
+        def joined(pairs, none, what):
+            return [
+                wire(m, reduce(or_, (pair[index] for pair in pairs), none), f"{what}_{name}{k}")
+                for index, name in enumerate("ab")
+            ]
+
+        wide = [[extended(one, width) for one in pair] for pair in significands]
+        return joined(wide, Const(0, width), "significand"), joined(shifts, Const(0, 4), "shift")
+
+    def _multiply(self, m, k, wide):
+        config = self._config
+        m.submodules[f"block_{k}"] = block = Module()
+        (a_significand, b_significand), (a_shift, b_shift) = self._lane(m, k)
+        shift = (a_shift + b_shift)[: config.lane_shift_bits]
         width = config.significand_bits
         if wide is None:
             product = multiply(block, a_significand, b_significand, f"block_{k}")
@@ -195,12 +227,10 @@ class Lanes(wiring.Component):
         self._register(block, getattr(self, f"shift_{k}"), shift)
 
     def _odd(self, m, k):
-        nibbles = (self._nibble(m, name, operand, 2 * k + 1) for name, operand in (("a", self.a), ("b", self.b)))
-        (a, a_parts, a_shift), (b, b_parts, b_shift) = nibbles
+        significands, parts, (a_shift, b_shift) = self._nibbles(m, 2 * k + 1)
         magnitude, sign = getattr(self, f"odd_magnitude_{k}"), getattr(self, f"odd_sign_{k}")
         m.submodules[f"odd_{k}"] = odd = Module()
-        int4 = "int4" in self._config.decoders
-        product = multiply(odd, a, b, f"odd_{k}") if int4 else nibble_product(a_parts, b_parts)
+        product = nibble_product(*parts) if not self._built("int4") else multiply(odd, *significands, f"odd_{k}")
         self._register(odd, magnitude, product[: len(magnitude)])
         self._register(odd, sign, product[len(magnitude)])
         self._register(odd, getattr(self, f"odd_shift_{k}"), a_shift + b_shift)

@@ -150,36 +150,27 @@ class ResultEncoder:
         regime_negative = wire(m, regime[-1] ^ sign, "regime_negative")
         posit_exponent = wire(m, exponent[0] ^ sign, "posit_exponent")
 
-        biased = Signal(signed(self._exponent_bits + 1))  # the exponent field; of an integer the exponent
-        m.d.comb += biased.eq(
-            exponent + either([(sel, fmt.bias) for sel, fmt in self._of(FloatFormat)], self._exponent_bits)
-        )
+        # A float's exponent field; an integer's exponent, less that of the topmost bit there is.
+        biases = [(sel, fmt.bias) for sel, fmt in self._of(FloatFormat)]
+        biases += [(sel, 1 - bits) for sel, _ in self._of(IntFormat)]
+        biased = Signal(signed(self._exponent_bits + 1))
+        m.d.comb += biased.eq(exponent + either(biases, self._exponent_bits).as_signed())
         subnormal = wire(m, is_float & (biased[-1] | ~biased.any()), "subnormal")
-        constant = [(sel, bits - fmt.bits) for sel, fmt in self._of(PositFormat)]
-        for sel, fmt in self._of(FloatFormat):
-            constant += [(sel & ~subnormal, bits - fmt.bits), (sel & subnormal, bits - fmt.bits + 2)]
-        constant += [(sel, bits - 1) for sel, _ in self._of(IntFormat)]
         variable = Mux(posit, run, Mux(is_float & ~subnormal, 0, ~biased))
         amount = Signal(self._exponent_bits + 1)
-        m.d.comb += amount.eq(variable.as_signed() + either(constant, self._exponent_bits))
+        m.d.comb += amount.eq(variable.as_signed() + Cat(Const(0, 1), subnormal))
+        # A posit that needs more regime bits than there are is the largest or the smallest one.
+        posits = self._of(PositFormat)
+        limit = reduce(or_, (sel & (run >= fmt.bits - 2) for sel, fmt in posits), Const(0, 1))
+        further = reduce(or_, (sel & (run > fmt.bits - 2) for sel, fmt in posits), Const(0, 1))
 
         field = wire(m, Mux(subnormal, 1, biased[:8]), "field")
-        bodies, rests = [], []
-        for selected, fmt in self._formats:
-            if isinstance(fmt, PositFormat):
-                high = Cat([posit_exponent] * fmt.exponent_bits, regime_negative, ~regime_negative)
-            elif isinstance(fmt, FloatFormat):
-                high = field[: fmt.exponent_bits] ^ sign.replicate(fmt.exponent_bits)
-            else:
-                high = ~sign
-            # The fraction under it, cut or filled up at the bottom.
-            room = bits - len(high)
-            cut = max(0, len(fraction) - room)
-            bodies.append((selected, Cat(Const(0, room - len(fraction) + cut), fraction[cut:], high)))
-            rests.append((selected, fraction[:cut].any()))
-        body, lost = wire(m, either(bodies, bits), "body"), wire(m, sticky | either(rests, 1), "lost")
-        beyond = self._beyond(biased, sign, fraction)
-        rest = wire(m, fraction.any() | sticky | (posit & ~whole_exponent & posit_exponent), "rest")
+        fill = wire(m, Mux(posit, ~regime_negative, sign), "fill")
+        exponents = {PositFormat: posit_exponent, FloatFormat: field}
+        body, lost = self._bodies(exponents, regime_negative, fraction, sign, sticky, fill)
+        beyond = self._beyond(biased, exponent, sign, fraction)
+        rest = fraction.any() | sticky | (posit & ~whole_exponent & posit_exponent)
+        uneven = wire(m, further | rest, "uneven")
         # As wide as the body itself, an integer just below the smallest leaves no room for its sign: its bits are 0.
         widest = [sel for sel, fmt in self._of(IntFormat) if fmt.bits == bits]
         lowest = reduce(or_, (sel & sign & (exponent == bits - 1) for sel in widest), Const(0, 1))
@@ -188,26 +179,23 @@ class ResultEncoder:
             "amount": amount,
             "body": body,
             "lost": lost,
-            "rest": rest,
+            "limit": limit,
+            "uneven": uneven,
+            "fill": fill,
             "sign": sign,
             "zero": zero,
             "beyond": beyond,
         }
         middle |= {"regime_negative": regime_negative, "large": large}
-        lowest, amount, body, lost, rest, sign, zero, beyond, regime_negative, large = (
+        lowest, amount, body, lost, limit, uneven, fill, sign, zero, beyond, regime_negative, large = (
             hold(value, name) for name, value in middle.items()
         )
-        fill = wire(m, Mux(posit, ~regime_negative, sign), "fill")
         for level in range((bits - 1).bit_length()):
             step = 1 << level
             lost = wire(m, lost | (amount[level] & body[:step].any()), f"lost_{step}")
             body = wire(m, Mux(amount[level], Cat(body[step:], fill.replicate(step)), body), f"body_{step}")
         far = amount[(bits - 1).bit_length() :].any()
 
-        # A posit that needs more regime bits than there are is the largest or the smallest one. The shift that is one
-        # too many is the same for all: they are aligned at their ends.
-        limit = wire(m, posit & (amount >= bits - 2), "limit")
-        uneven = wire(m, (amount > bits - 2) | rest, "uneven")
         extreme = Cat(Const(0, 1), Const(1, 1), (~regime_negative).replicate(bits - 2))
         return Body(
             bits=Mux(limit, extreme, Mux(far, fill.replicate(bits), body) & (~lowest).replicate(bits)),
@@ -218,11 +206,37 @@ class ResultEncoder:
             beneath=limit & ~large & (~sign | uneven),
         )
 
-    def _beyond(self, exponent, sign, fraction):
+    def _bodies(self, exponents, regime_negative, fraction, sign, sticky, fill):
+        """The body of the output format before it is shifted, and whether something was lost below it. All end at the
+        bottom but integers, which end at the top."""
+        m, bits = self._module, self._bits
+        bodies, cuts = [], []
+        for selected, fmt in self._formats:
+            width = bits if isinstance(fmt, IntFormat) else fmt.bits
+            if isinstance(fmt, PositFormat):
+                high = Cat([exponents[PositFormat]] * fmt.exponent_bits, regime_negative, ~regime_negative)
+            elif isinstance(fmt, FloatFormat):
+                high = exponents[FloatFormat][: fmt.exponent_bits] ^ sign.replicate(fmt.exponent_bits)
+            else:
+                high = ~sign
+            # The fraction under it, cut or filled up at the bottom.
+            room = width - len(high)
+            cut = max(0, len(fraction) - room)
+            low = Cat(Const(0, room - len(fraction) + cut), fraction[cut:], high)
+            bodies.append((selected, Cat(low, fill.replicate(bits - width))))
+            cuts.append((cut, selected))
+        lost, below, done = sticky, Const(0, 1), 0
+        for cut, selected in sorted(cuts, key=lambda item: item[0]):
+            if cut > done:
+                below, done = wire(m, below | fraction[done:cut].any(), f"below_{cut}"), cut
+            lost = lost | (selected & below)
+        return wire(m, either(bodies, bits), "body"), wire(m, lost, "lost")
+
+    def _beyond(self, biased, exponent, sign, fraction):
         """A float's exponent has no field so large, or an integer has not so many bits."""
         beyond = Const(0, 1)
         for selected, fmt in self._of(FloatFormat):
-            beyond = beyond | (selected & ~exponent[-1] & exponent[fmt.exponent_bits : -1].any())
+            beyond = beyond | (selected & ~biased[-1] & biased[fmt.exponent_bits : -1].any())
         for selected, fmt in self._of(IntFormat):
             # Just below the smallest integer a negative number is still rounded up to it.
             rounds_up = sign & (exponent == fmt.bits - 1) & fraction[len(fraction) - fmt.bits :].all()

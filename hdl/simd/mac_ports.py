@@ -15,15 +15,17 @@ WIDE_BIAS = 64
 
 
 def odd_magnitude_bits(config: EngineConfig) -> int:
-    """Product of two odd nibbles' significands without sign: of 0, 1 and 3, or of 0..8 in INT4."""
-    return 7 if "int4" in config.decoders else 4
+    """Product of two odd nibbles' significands without sign: of 0, 1 and 3; of 0..8 in INT4 alone, and of 0..12."""
+    if "int4" in config.decoders:
+        return 7
+    return 4
 
 
 def product_members(config: EngineConfig, flow) -> dict:
     """Products and shifts of every lane, as inputs or outputs."""
     members = {}
     for k in range(LANES):
-        members[f"product_{k}"] = flow(signed(2 * config.significand_bits + 1))
+        members[f"product_{k}"] = flow(signed(config.product_bits))
         members[f"shift_{k}"] = flow(config.lane_shift_bits)
         members[f"odd_sign_{k}"] = flow(1)
         members[f"odd_magnitude_{k}"] = flow(odd_magnitude_bits(config))

@@ -37,13 +37,13 @@ class Mode:
     def product_exponent(self) -> int:
         """Weight of a product's last place, as a power of two: every product is a whole multiple of 2**this.
 
-        Twice that of the smallest number; half of that for floats, whose decoders give a shift of at least one.
+        Twice that of the smallest number.
         """
         element = self.element
         if isinstance(element, PositFormat):
             return -2 * element.max_scale
         if isinstance(element, FloatFormat):
-            return 2 * (-element.bias - element.mantissa_bits)
+            return 2 * (1 - element.bias - element.mantissa_bits)
         assert isinstance(element, IntFormat)
         return 2 * element.lsb_exponent
 

@@ -43,14 +43,12 @@ class Part:
 
 
 NIBBLES = _decoded_by("fp4", "p4_1")
+FLOATS = _decoded_by("e2m3", "e3m2", "e4m3", "e5m2")
 
 PARTS = (
     Part("decode_p16_1", "decoders of P(16,1)", ("lanes/half_?",), _decoded_by("p16_1"), switched=True),
     Part("decode_p8_0", "decoders of P(8,0)", ("lanes/p8_0_??",), _decoded_by("p8_0"), switched=True),
-    Part("decode_e4m3", "decoders of E4M3", ("lanes/e4m3_??",), _decoded_by("e4m3"), switched=True),
-    Part("decode_e5m2", "decoders of E5M2", ("lanes/e5m2_??",), _decoded_by("e5m2"), switched=True),
-    Part("decode_e2m3", "decoders of E2M3", ("lanes/e2m3_??",), _decoded_by("e2m3"), switched=True),
-    Part("decode_e3m2", "decoders of E3M2", ("lanes/e3m2_??",), _decoded_by("e3m2"), switched=True),
+    Part("decode_floats", "decoders of FP8 and FP6", ("lanes/float_??",), FLOATS, switched=True),
     Part("decode_nibbles", "decoders of nibbles", ("lanes/nibble_??",), NIBBLES, switched=True),
     Part("multiply_odd", "multipliers of odd nibbles", ("lanes/odd_?",), (*NIBBLES, "int4"), switched=True),
     Part("multiply", "four multiplier blocks", ("lanes/block_?",), ALL_MODES),

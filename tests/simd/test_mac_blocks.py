@@ -155,7 +155,7 @@ def test_mac_block_sums_tie_or_just_not(built, mode):
     """A block's smallest sum, and the sum so far with a digit half its last place below, and 1, 0 or -1 at its own end,
     which lies below the accumulator or just above."""
     element = MODES[mode].element
-    smallest = 32 if isinstance(element, IntFormat) else built.config.place(mode) + 2  # its accumulator place
+    smallest = built.config.place(mode)
     grid = np.meshgrid(range(12, 32), (-1, 0, 1), (-1, 1), (-1, 1), (-1, 0))
     place, end, sign, last_sign, below = (axis.ravel() for axis in grid)
     digit = smallest - place + below

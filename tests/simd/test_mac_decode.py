@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from hdl.common.format_table import ELEMENTS
-from hdl.simd.mac_decode import FloatDecoder, NibbleDecoder, PositByteDecoder, PositHalfDecoder
+from hdl.simd.mac_decode import FloatDecoder, NibbleDecoder, PositByteDecoder, PositHalfDecoder, SmallFloatDecoder
 from sim.common.formats import decode
 
 FLOATS = ["fp4", "e2m3", "e3m2", "e4m3", "e5m2"]
@@ -55,7 +55,7 @@ def test_mac_decodes_every_nibble(nibbles, name):
         assert set(magnitude) <= {0, 1, 3}
         nar = np.isnan(values)
         np.testing.assert_array_equal(got["nar"], nar)
-        places = np.where(posit, 4, 2)
+        places = np.where(posit, 4, 1)
         found = np.where(got["sign"], -1.0, 1.0) * np.ldexp(magnitude.astype(float), got["shift"].astype(int) - places)
         np.testing.assert_array_equal(found[~nar], values[~nar])
 
@@ -89,11 +89,35 @@ def test_mac_decodes_every_small_float(decoded, name):
     finite = np.isfinite(values)
     np.testing.assert_array_equal(result["nan"], np.isnan(values))
     np.testing.assert_array_equal(result["infinite"], np.isinf(values))
-    exponent = result["shift"].astype(int) - fmt.bias - fmt.mantissa_bits
+    exponent = result["shift"].astype(int) + 1 - fmt.bias - fmt.mantissa_bits
     np.testing.assert_array_equal(numbers(result, exponent)[finite], values[finite])
     # Of an infinity the sign must be known, and that it is not zero.
     infinite = np.isinf(values)
     np.testing.assert_array_equal(np.sign(result["significand"][infinite]), np.sign(values[infinite]))
+
+
+def test_mac_decodes_every_small_float_in_one_decoder(combinational_bench):
+    """Of codes of six bits, whatever stands above them."""
+    names = [name for name in FLOATS if name != "fp4"]
+    bench = combinational_bench({"any": SmallFloatDecoder()})
+    inputs = bench.blank("any", 256 * len(names))
+    inputs["code"] = np.tile(np.arange(256), len(names))
+    inputs["three"] = np.repeat([ELEMENTS[name].mantissa_bits == 3 for name in names], 256)
+    inputs["six"] = np.repeat([ELEMENTS[name].bits == 6 for name in names], 256)
+    results = bench.run({"any": inputs})["any"].reshape(len(names), 256)
+    for name, result in zip(names, results, strict=True):
+        fmt = ELEMENTS[name]
+        values = decode(fmt, np.arange(256) % (1 << fmt.bits))
+        finite = np.isfinite(values)
+        np.testing.assert_array_equal(result["nan"], np.isnan(values))
+        np.testing.assert_array_equal(result["infinite"], np.isinf(values))
+        exponent = result["shift"].astype(int) + 1 - fmt.bias - fmt.mantissa_bits
+        magnitudes = np.ldexp(result["magnitude"].astype(np.float64), exponent)
+        np.testing.assert_array_equal(magnitudes[finite], np.abs(values[finite]))
+        known = ~np.isnan(values)
+        np.testing.assert_array_equal(result["sign"][known], np.signbit(values[known]))
+        zeros = result[0]
+        assert [int(zeros[field]) for field in zeros.dtype.names] == [0] * len(zeros.dtype.names)
 
 
 @pytest.mark.parametrize("name", ["p8_0", "p16_1", *FLOATS])

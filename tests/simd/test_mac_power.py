@@ -87,7 +87,7 @@ ISOLATION = [
 """Modules, and the operands of ANDs that keep parts still."""
 KEPT_STILL = {
     "decode_p8_0": {"int4", "e5m2", "nvfp4"},
-    "decode_e5m2": {"p8_0", "int4", "nvfp4"},
+    "decode_floats": {"p8_0", "int4", "nvfp4"},
     "high": {"p8_0", "int4"},
     "scales": {"p8_0", "int4", "e5m2"},
     "drain": {"p8_0", "int4", "e5m2"},
