@@ -22,6 +22,11 @@ FROZEN_SEGMENTS = 2
 """Topmost segments that stand still in modes whose sums stay below them."""
 
 
+def is_tall(config: EngineConfig, mode: str) -> bool:
+    """Whether sums of a mode need the topmost segments."""
+    return mode in ("p16_1", "e5m2", *config.block_modes)
+
+
 class Accumulator(wiring.Component):
     """A sum of terms, in segments of 16 bits whose carries wait a cycle: a term a cycle at the speed of a 16-bit adder.
 
@@ -75,7 +80,10 @@ class Accumulator(wiring.Component):
         waiting = set(range(len(tops)))  # lowest segments of terms that this one does not lie above
         high = Module()  # the topmost segments; of gates, what comes into them stands still when they must
         gates = self._config.technology == "asic"
-        reached = self.segment & self.wide.replicate(len(self.segment)) if gates else self.segment
+        # Of a low sum's term, its upper copies of the sign may lie that high.
+        low = [self._config.place(mode) // bits for mode in self._config.modes if not is_tall(self._config, mode)]
+        stopped = gates and any(place + len(slices) > count - FROZEN_SEGMENTS for place in low)
+        reached = self.segment & self.wide.replicate(len(self.segment)) if stopped else self.segment
         for k in self._segments:
             frozen = k >= count - FROZEN_SEGMENTS
             where = high if frozen and gates else m

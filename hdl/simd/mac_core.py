@@ -12,7 +12,7 @@ from amaranth.lib.wiring import In, Out
 from hdl.common.axi import packet_stream
 from hdl.common.format_table import PositFormat
 from hdl.simd.config import MacConfig, decoder_of
-from hdl.simd.mac_accumulator import Accumulator
+from hdl.simd.mac_accumulator import Accumulator, is_tall
 from hdl.simd.mac_align import Aligner
 from hdl.simd.mac_blocks import RECALL_PLACE, SCALE_BITS, BlockScales, BlockSum
 from hdl.simd.mac_drain import Drain
@@ -108,7 +108,7 @@ class MacCore(wiring.Component):
                 with m.Case(MODES[name].code):
                     m.d.comb += [
                         place.eq(Aligner.place_of(config, name)),
-                        sequence.tall.eq(name in ("p16_1", "e5m2", *config.block_modes)),
+                        sequence.tall.eq(is_tall(config, name)),
                         posit.eq(isinstance(MODES[name].element, PositFormat)),
                     ]
 
