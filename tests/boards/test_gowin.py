@@ -30,6 +30,7 @@ def test_bitstream_is_built_and_the_same_elsewhere(build, tmp_path):
         assert step["peak_rss_bytes"] < 1_000_000_000
 
 
+@pytest.mark.deep
 def test_another_clock_goes_through_the_pll(build, tmp_path):
     metrics = build(BOARD, tmp_path, clock_hz=54e6)
     assert metrics["pnr"]["clock_mhz"] == pytest.approx(54, rel=1e-3)

@@ -242,6 +242,7 @@ def test_simd_dot_refuses_as_a_command(tmp_path: Path) -> None:
     assert json.loads(done.stdout) == {"error": message, "exit": 2}
 
 
+@pytest.mark.deep
 def test_simd_dot_rtl_gives_the_json_of_the_model(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Items of many lengths, an empty one among them, through the Verilog of a named design."""
     rng = np.random.default_rng(2)

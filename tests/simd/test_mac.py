@@ -169,7 +169,7 @@ def test_mac_handshakes_do_not_wait_for_each_other_within_a_cycle(built):
 @pytest.mark.parametrize(
     ("built", "module", "operator", "other"),
     [
-        ("small", "lanes", "^", "&"),
+        pytest.param("small", "lanes", "^", "&", marks=DEEP),
         ("blocks", "block_sum", "&", "|"),
         pytest.param("small", "aligner", "+", "-", marks=DEEP),
         pytest.param("small", "accumulator", "kept_4 +", "kept_4 -", marks=DEEP),

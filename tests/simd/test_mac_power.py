@@ -95,6 +95,7 @@ KEPT_STILL = {
 """By these ANDs: parts, and the modes in which they are idle."""
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize("built", ["small"], indirect=True)
 def test_mac_without_isolation_is_caught(built, tmp_path):
     """The ANDs are taken out: what they kept still toggles, and nothing else."""
@@ -161,6 +162,7 @@ def differs(harness, config, arrays):
     return any((got[name] != right[name]).any() for name in right)
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize("built", ["small", WHOLE_BLOCK, *LARGE], indirect=True)
 def test_mac_needs_no_power_where_its_plan_says_so(built, tmp_path):
     """In each mode with nothing on but its domains the results are right; without any one of those they are not."""

@@ -13,7 +13,7 @@ from sim.common.harness_device import HarnessDevice
 from sim.common.memory_job import run_job
 from sim.simd import matmul_vectors
 
-DEEP = pytest.mark.deep
+pytestmark = pytest.mark.deep
 SHAPES = {
     "small": ({"modes": ["int8"], "outputs": ["int8", "int32"]}, 2, 2, 64, 16),
     "nibbles": ({"modes": ["int4"], "outputs": ["int4"]}, 1, 2, 32, 16),
@@ -25,7 +25,7 @@ SHAPES = {
 }
 """Formats, rows, columns, bits of the bus, beats of a buffer's half."""
 
-QUICK_JOBS, DEEP_JOBS = 10, 120
+FEW_JOBS, JOBS = 10, 120
 
 
 def params(name):
@@ -53,14 +53,11 @@ def run(built, harness, arrays, **options):
     return result
 
 
-@pytest.mark.parametrize("jobs", [QUICK_JOBS, pytest.param(DEEP_JOBS, marks=DEEP)])
-@pytest.mark.parametrize(
-    "built", ["small", *(pytest.param(name, marks=DEEP) for name in SHAPES if name != "small")], indirect=True
-)
-def test_matmul_is_exact_in_any_memory(built, jobs):
+@pytest.mark.parametrize("built", SHAPES, indirect=True)
+def test_matmul_is_exact_in_any_memory(built):
     rng = np.random.default_rng(5)
     with built.harness() as harness:
-        for seed in range(jobs):
+        for seed in range(JOBS):
             arrays = matmul_vectors.random_arrays(built.config, seed, int(rng.choice([1, 5, 30, 200])))
             run(built, harness, arrays, stall=float(rng.choice([0, 0.3, 0.8])), seed=seed)
 
@@ -69,24 +66,19 @@ def test_matmul_is_exact_in_any_memory(built, jobs):
     ("module", "operator", "other"),
     [
         ("sequencer", "+", "-"),
-        *(
-            pytest.param(*mutation, marks=DEEP)
-            for mutation in [
-                ("array__engine_1_1__accumulator", "+", "-"),
-                ("biases", "+", "-"),
-                ("bursts", "<", ">"),
-                ("drain", "+", "-"),
-                ("filler", "&", "|"),
-                ("fills__queue", "+", "-"),
-                ("job", "-", "+"),
-                ("loader", "+", "-"),
-                ("loader__rows", "-", "+"),
-                ("results__queue", "+", "-"),
-                ("steps", "&", "|"),
-                ("writer", "+", "-"),
-                ("writer__tile_rows", "+", "-"),
-            ]
-        ),
+        ("array__engine_1_1__accumulator", "+", "-"),
+        ("biases", "+", "-"),
+        ("bursts", "<", ">"),
+        ("drain", "+", "-"),
+        ("filler", "&", "|"),
+        ("fills__queue", "+", "-"),
+        ("job", "-", "+"),
+        ("loader", "+", "-"),
+        ("loader__rows", "-", "+"),
+        ("results__queue", "+", "-"),
+        ("steps", "&", "|"),
+        ("writer", "+", "-"),
+        ("writer__tile_rows", "+", "-"),
     ],
 )
 @pytest.mark.parametrize("built", ["small"], indirect=True)
@@ -96,7 +88,7 @@ def test_matmul_mutated_is_caught(built, module, operator, other, tmp_path):
         built.mutant(module, operator, other, tmp_path) as harness,
         pytest.raises((AssertionError, HarnessError)),
     ):
-        for seed in range(QUICK_JOBS):
+        for seed in range(FEW_JOBS):
             run(built, harness, matmul_vectors.random_arrays(built.config, seed, 30), stall=0.3, seed=seed)
 
 
