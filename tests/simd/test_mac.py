@@ -18,7 +18,7 @@ DEEP = pytest.mark.deep
 QUAD, FULL, QUAD_FPGA = "mac_quad_core", "mac_full_core", "mac_quad_fpga_core"
 DESIGNS = [QUAD, FULL, QUAD_FPGA]
 STALLS = [(0.0, 0.0), (0.4, 0.4), (0.7, 0.1), (0.1, 0.7)]
-QUICK_DOTS = {QUAD: 10_000, FULL: 1_500, QUAD_FPGA: 5_000}  # of a mode, over all stalls
+QUICK_DOTS = {QUAD: 10_000, QUAD_FPGA: 5_000}  # of a mode, over all stalls
 DEEP_DOTS = {
     QUAD: 100_000,
     FULL: 20_000,
@@ -159,7 +159,7 @@ def test_mac_forgets_everything_at_reset(built):
         compare(built, arrays, seed=reset_at, reset_at=reset_at, stall_out=0.5)
 
 
-@pytest.mark.parametrize("built", [QUAD, "blocks"], indirect=True)
+@pytest.mark.parametrize("built", [QUAD, pytest.param("blocks", marks=DEEP)], indirect=True)
 def test_mac_handshakes_do_not_wait_for_each_other_within_a_cycle(built):
     """No input reaches an output without a register between: neither a READY another READY nor a VALID."""
     inputs = ["s_axis_op_tvalid", "s_axis_op_tlast", "m_axis_y_tready"]

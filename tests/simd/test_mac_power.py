@@ -18,15 +18,14 @@ from sim.common.harness import Harness, build_harness
 from sim.simd import mac_vectors
 from sim.simd.mac_activity import beats_activity
 
-DEEP = pytest.mark.deep
+pytestmark = pytest.mark.deep
 BEATS = 256
 DOTS = 400  # of a mode
 SMALL = {"modes": ["p8_0", "int4", "e5m2", "nvfp4"], "outputs": ["fp4", "int32"], "core_only": True}
 WHOLE = {"modes": ["p16_1", "fp4", "mxint8"], "outputs": ["p16_1", "fp32"]}
 CONFIGS = {name: load_design(name).config.model_dump(mode="json") for name in ("mac_quad_core", "mac_full_core")}
 CONFIGS |= {"small": SMALL, "whole": WHOLE}
-LARGE = [pytest.param(name, marks=DEEP) for name in ("mac_quad_core", "mac_full_core")]
-WHOLE_BLOCK = pytest.param("whole", marks=DEEP)
+LARGE = ["mac_quad_core", "mac_full_core"]
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +94,6 @@ KEPT_STILL = {
 """By these ANDs: parts, and the modes in which they are idle."""
 
 
-@pytest.mark.deep
 @pytest.mark.parametrize("built", ["small"], indirect=True)
 def test_mac_without_isolation_is_caught(built, tmp_path):
     """The ANDs are taken out: what they kept still toggles, and nothing else."""
@@ -162,8 +160,7 @@ def differs(harness, config, arrays):
     return any((got[name] != right[name]).any() for name in right)
 
 
-@pytest.mark.deep
-@pytest.mark.parametrize("built", ["small", WHOLE_BLOCK, *LARGE], indirect=True)
+@pytest.mark.parametrize("built", ["small", "whole", *LARGE], indirect=True)
 def test_mac_needs_no_power_where_its_plan_says_so(built, tmp_path):
     """In each mode with nothing on but its domains the results are right; without any one of those they are not."""
     config, plan = built.config, power_plan(built.config)
