@@ -19,7 +19,7 @@ from flows.pnr import pnr_board, usage
 from hdl.common.config import ConfigError
 from hdl.common.uart import uart_divisor
 
-QUICK_BOARDS = ("icebreaker", "ulx3s_85f")  # one of each family
+QUICK_BOARDS = ("icebreaker",)
 CORE_BOARDS = [name for name, board in BOARDS.items() if board.extra is None]
 
 
@@ -124,6 +124,7 @@ def test_clock_that_is_missed_is_an_error_with_its_number(build, tmp_path):
     assert f"{metrics['pnr']['fmax_mhz']:.2f}" == re.match(message, str(caught.value))[1]
 
 
+@pytest.mark.deep
 def test_seed_moves_the_placement(build, tmp_path):
     sums = {build(BOARDS["icebreaker"], tmp_path / str(seed), seed=seed)["pack"]["bitstream_sha256"] for seed in (1, 2)}
     assert len(sums) == 2

@@ -241,6 +241,7 @@ def test_gowin_netlist_computes_what_integers_say(netlists, tmp_path):
     assert traces[name][16:] == expected_trace(stimulus)[16:]
 
 
+@pytest.mark.deep
 def test_multiplier_model_multiplies_as_integers_do(tmp_path):
     random.seed(SEED)
     corners = [0, 1, 2, 0x1FFFF, 0x20000, 0x20001, 0x3FFFF, 0x15555, 0x2AAAA]
