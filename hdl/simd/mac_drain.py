@@ -26,6 +26,17 @@ def exponent_bits(config: EngineConfig) -> int:
     return BLOCK_EXPONENT_BITS if config.block_modes else EXPONENT_BITS
 
 
+def encoding_members(config: EngineConfig) -> dict[str, wiring.Member]:
+    """What says how a drain encodes, and what it gives."""
+    return {
+        "output": In(config.output_bits),
+        **{name: In(1) for name in ("infinity", "nar", "nan", "plus", "minus")},
+        "code": Out(config.result_bits),
+        "overflow": Out(1),
+        "underflow": Out(1),
+    }
+
+
 class Drain(wiring.Component):
     """Encodes the accumulator once its carries are home.
 
@@ -56,15 +67,7 @@ class Drain(wiring.Component):
                 "shift": In(1),
                 "value": In(ACCUMULATOR_BITS),
                 "segments_up": In(3),
-                "output": In(config.output_bits),
-                "infinity": In(1),
-                "nar": In(1),
-                "nan": In(1),
-                "plus": In(1),
-                "minus": In(1),
-                "code": Out(config.result_bits),
-                "overflow": Out(1),
-                "underflow": Out(1),
+                **encoding_members(config),
             }
         )
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import In
 
 from hdl.common.arithmetic import register, wire
 from hdl.simd.config import EngineConfig
-from hdl.simd.mac_drain import EXPONENT_BITS
+from hdl.simd.mac_drain import EXPONENT_BITS, encoding_members
 from hdl.simd.mac_output import ResultEncoder, Special, fraction_bits, normalise
 from hdl.simd.modes import ACCUMULATOR_BITS
 
@@ -44,15 +44,7 @@ class DspDrain(wiring.Component):
                 "reading": In(1),
                 "index": In(3),
                 "value": In(ACCUMULATOR_BITS),
-                "output": In(config.output_bits),
-                "infinity": In(1),
-                "nar": In(1),
-                "nan": In(1),
-                "plus": In(1),
-                "minus": In(1),
-                "code": Out(config.result_bits),
-                "overflow": Out(1),
-                "underflow": Out(1),
+                **encoding_members(config),
             }
         )
 

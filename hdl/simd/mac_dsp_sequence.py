@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from hdl.simd.config import MacConfig
 from hdl.simd.mac_accumulator import FROZEN_SEGMENTS
+from hdl.simd.mac_sequence import count_steps
 from hdl.simd.modes import ACCUMULATOR_BITS
 
 
@@ -53,13 +54,7 @@ class DspSequence(wiring.Component):
         after_reset, cleared = 0b11000, 0b11111
         assert done < after_reset and cleared - after_reset >= self._config.pipeline_cycles
         count = Signal(5, init=after_reset)
-        with m.Switch(count):
-            with m.Case(0):
-                m.d.sync += count.eq(self.end)
-            with m.Case(done):
-                m.d.sync += count.eq(Mux(self.given, cleared, done))
-            with m.Default():
-                m.d.sync += count.eq(count + 1)
+        count_steps(m, count, begin=self.end, done=done, given=self.given, cleared=cleared)
         end = settled + Mux(self.tall, segments, segments - FROZEN_SEGMENTS)
         m.d.comb += [
             self.idle.eq(count == 0),

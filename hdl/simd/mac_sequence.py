@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from hdl.simd.config import MacConfig
 from hdl.simd.modes import ACCUMULATOR_BITS
+
+
+def count_steps(m: Module, count: Signal, *, begin: Value, done: int, given: Value, cleared: int) -> None:
+    """The count of a sequence: it leaves 0 when the last beat is taken, waits at `done` until the result is given, and
+    then clears; after the highest count comes 0."""
+    with m.Switch(count):
+        with m.Case(0):
+            m.d.sync += count.eq(begin)
+        with m.Case(done):
+            m.d.sync += count.eq(Mux(given, cleared, done))
+        with m.Default():
+            m.d.sync += count.eq(count + 1)
 
 
 class Sequence(wiring.Component):
@@ -78,13 +90,7 @@ class Sequence(wiring.Component):
         after_reset, cleared = 0b11000, 0b11111
         assert done < after_reset and cleared - after_reset > self._config.pipeline_cycles
         count, up = Signal(5, init=after_reset), Signal(3, reset_less=True)
-        with m.Switch(count):
-            with m.Case(0):
-                m.d.sync += count.eq(self.end)
-            with m.Case(done):
-                m.d.sync += count.eq(Mux(self.given, cleared, done))
-            with m.Default():
-                m.d.sync += count.eq(count + 1)
+        count_steps(m, count, begin=self.end, done=done, given=self.given, cleared=cleared)
         rising = (count >= settled) & (count < start)
         skipped = ~self.tall & ((count == settled) | (count == settled + 1))
         m.d.comb += [
