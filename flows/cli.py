@@ -7,13 +7,12 @@ Exit 0: done and right. 1: a failure. 2: bad input, one line on standard error.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import signal
 import sys
 import traceback
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -26,7 +25,9 @@ from flows.arguments import (
     PlainOption,
     ToOption,
 )
+from flows.emit import emit
 from flows.errors import Interrupted, NielloError
+from flows.sfq.cli import sfq
 
 EXAMPLES = """\b
 Examples:
@@ -44,12 +45,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-
-
-def emit(**result: Any) -> None:
-    """The command's result: one JSON object on a line of its own."""
-    sys.stdout.write(json.dumps(result) + "\n")
-    sys.stdout.flush()
 
 
 @app.callback(invoke_without_command=True)
@@ -196,24 +191,7 @@ def simd_dot(
     emit(**command(design, format_name, inputs, out_format, overflow, engine))
 
 
-sfq = typer.Typer(help="Pulse logic: netlists of single-flux-quantum cells.")
 app.add_typer(sfq, name="sfq")
-
-
-@sfq.command("run")
-def sfq_run(
-    netlist: Annotated[Path, typer.Argument(metavar="FILE.json", help="A netlist with its input pulses: event JSON.")],
-    policy: Annotated[
-        str, typer.Option(help="What becomes of a pulse that comes too soon: flag obeys it, drop, or randomise.")
-    ] = "flag",
-    seed: Annotated[int, typer.Option(help="Of the coins of randomise.")] = 0,
-    until: Annotated[float | None, typer.Option(metavar="PS", help="Stop at this time; a loop may never rest.")] = None,
-    engine: Annotated[str, typer.Option(help="model.")] = "model",
-) -> None:
-    """Pulses at the outputs of a netlist, and every pulse that came too soon, exact to 0.1 ps."""
-    from flows.sfq import run_file as command
-
-    emit(**command(netlist, policy, seed, until, engine))
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""`niello sfq`: pulse netlists in event JSON."""
+"""`niello sfq run`: pulse netlists in event JSON."""
 
 from __future__ import annotations
 

@@ -1,0 +1,1 @@
+"""Pulse logic on the command line."""
