@@ -71,10 +71,15 @@ def test_mac_bench_passes(built, tmp_path):
     assert len(built.bench_tests("sim.simd.mac_bench", tmp_path)) == 9 + 3 * len(built.config.modes)
 
 
+@DEEP
 @pytest.mark.parametrize("built", ["whole"], indirect=True)
 def test_mac_whole_bench_passes(built, tmp_path):
-    modules = "sim.simd.mac_bench,sim.simd.mac_control_bench"
-    assert len(built.bench_tests(modules, tmp_path)) == 8 + len(built.config.modes) + 2 * 1 + 7
+    assert len(built.bench_tests("sim.simd.mac_bench", tmp_path)) == 8 + len(built.config.modes) + 2 * 1
+
+
+@pytest.mark.parametrize("built", ["whole"], indirect=True)
+def test_mac_control_bench_passes(built, tmp_path):
+    assert len(built.bench_tests("sim.simd.mac_control_bench", tmp_path)) == 7
 
 
 @pytest.mark.parametrize(("stall_in", "stall_out"), STALLS)
@@ -166,16 +171,17 @@ def test_mac_handshakes_do_not_wait_for_each_other_within_a_cycle(built):
     built.assert_handshakes_independent(inputs, data=["s_axis_op_tdata"])
 
 
+@DEEP
 @pytest.mark.parametrize(
     ("built", "module", "operator", "other"),
     [
-        pytest.param("small", "lanes", "^", "&", marks=DEEP),
+        ("small", "lanes", "^", "&"),
         ("blocks", "block_sum", "&", "|"),
-        pytest.param("small", "aligner", "+", "-", marks=DEEP),
-        pytest.param("small", "accumulator", "kept_4 +", "kept_4 -", marks=DEEP),
-        pytest.param("small", "drain", "^", "&", marks=DEEP),
-        pytest.param("blocks", "scales", "+", "-", marks=DEEP),
-        pytest.param("blocks", "sequence", "&", "|", marks=DEEP),
+        ("small", "aligner", "+", "-"),
+        ("small", "accumulator", "kept_4 +", "kept_4 -"),
+        ("small", "drain", "^", "&"),
+        ("blocks", "scales", "+", "-"),
+        ("blocks", "sequence", "&", "|"),
     ],
     indirect=["built"],
 )

@@ -105,13 +105,13 @@ def last_blocks(rng, mode, rows):
     return a, b
 
 
-@pytest.mark.parametrize("rows_a_place", [4, pytest.param(400, marks=DEEP)])
+@DEEP
 @pytest.mark.parametrize("mode", MX)
 @everything
-def test_mac_block_sums_meet_at_every_place(built, mode, rows_a_place):
+def test_mac_block_sums_meet_at_every_place(built, mode):
     """The scales of a row's last block are such that the sum so far comes to each place, the ends among them."""
     rng = np.random.default_rng([5, MODES[mode].code])
-    places = np.repeat(PLACES, rows_a_place)
+    places = np.repeat(PLACES, 400)
     a, b, scale_a, scale_b = sums_so_far(rng, mode, len(places))
     so_far = mac_model.dot(
         mode, a.astype(np.uint8), b.astype(np.uint8), scale_a=scale_a.astype(np.uint8), scale_b=scale_b.astype(np.uint8)
@@ -208,6 +208,7 @@ def test_mac_multiplies_every_pair_of_a_block_format(built, mode):
     results(built, given(mode, *rows, scale, scale))
 
 
+@DEEP
 @everything
 def test_mac_multiplies_every_pair_of_nvfp4_scales(built):
     """NaN and both signs among them; the sum of products is odd."""

@@ -134,6 +134,7 @@ def test_mix_tuning_never_raises_the_quantised_validation_loss(mix):
     assert losses[1] <= losses[0]
 
 
+@pytest.mark.deep
 def test_mix_tuning_repairs_what_coarse_rounding_broke():
     """Posits of 4 bits: the worst of the formats for the digits, and by far more than chance."""
     of = study("digits")
@@ -145,6 +146,7 @@ def test_mix_tuning_repairs_what_coarse_rounding_broke():
     assert losses[1] < 0.9 * losses[0]
 
 
+@pytest.mark.deep
 def test_mix_row_holds_the_accuracies_on_the_test_set():
     of = study("digits")
     network, data = of.network, of.data
