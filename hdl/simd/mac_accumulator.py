@@ -78,15 +78,16 @@ class Accumulator(wiring.Component):
         above = Const(0, 1)  # this segment lies above the whole term: it gets copies of the sign
         keep = ~((Const(0, 1) if self._alone else self.clear) | self.shift_up)
         waiting = set(range(len(tops)))  # lowest segments of terms that this one does not lie above
-        high = Module()  # the topmost segments; of gates, what comes into them stands still when they must
         gates = self._config.technology == "asic"
+        # The topmost segments are a module of their own: of gates, what comes into them stands still when they must.
+        high = Module() if gates and self._segments[-1] >= count - FROZEN_SEGMENTS else m
         # Of a low sum's term, its upper copies of the sign may lie that high.
         low = [self._config.place(mode) // bits for mode in self._config.modes if not is_tall(self._config, mode)]
         stopped = gates and any(place + len(slices) > count - FROZEN_SEGMENTS for place in low)
         reached = self.segment & self.wide.replicate(len(self.segment)) if stopped else self.segment
         for k in self._segments:
             frozen = k >= count - FROZEN_SEGMENTS
-            where = high if frozen and gates else m
+            where = high if frozen else m
             segment = reached if frozen else self.segment
             terms = []
             for index, part in enumerate(slices):
@@ -112,7 +113,7 @@ class Accumulator(wiring.Component):
             if self._alone:
                 with where.If(self.clear):
                     where.d.sync += [segments[k].eq(0), carries[k].eq(0)]
-        if gates and self._segments[-1] >= count - FROZEN_SEGMENTS:
+        if high is not m:
             m.submodules.high = high
         m.d.comb += [self.value.eq(Cat(segments.values())), self.carries.eq(Cat(carries.values()))]
         return m
