@@ -7,11 +7,13 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from amaranth.back import rtlil
 from amaranth.hdl import ClockDomain, ClockSignal, Const, Elaboratable, Instance, Module, ResetSignal, Signal
 from amaranth.lib import io, wiring
 from amaranth.lib.cdc import ResetSynchronizer
 
 from boards.pll import Ecp5Pll, GowinPll, Ice40Pll, Pll, pll
+from hdl.common.repeated import Modules
 
 if TYPE_CHECKING:
     from amaranth.build import Platform
@@ -224,6 +226,9 @@ def plan(
         If the board cannot make that clock.
     """
     platform: Platform = board.platform()
+    platform.modules = Modules(
+        NAME, lambda name, one: platform.add_file(f"{name}.il", rtlil.convert(one, name, platform, emit_src=False))
+    )
     wrapped = PlatformTop(board, top, board.default_clock_hz if clock_hz is None else clock_hz)
     return platform.prepare(
         wrapped,

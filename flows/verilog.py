@@ -16,6 +16,7 @@ from flows.tools import environment
 from sim.common.verilator import WAIVERS
 
 if TYPE_CHECKING:
+    from amaranth.hdl import Elaboratable
     from amaranth.lib.wiring import Component
 
     from flows.load import Design
@@ -29,10 +30,10 @@ def emit(component: Component, top: str, *, header: str = "") -> str:
     Every submodule's name starts with `top` and `__`, so that two designs live in one project.
     The text depends on nothing but the component: not on the machine, the folder or the hash seed.
     """
-    from amaranth.back import verilog
     from amaranth.hdl import Module, Signal
 
     from hdl.common.edge import ports
+    from hdl.common.repeated import Modules
 
     module = Module()
     module.submodules.core = component
@@ -42,16 +43,30 @@ def emit(component: Component, top: str, *, header: str = "") -> str:
         signal = Signal(port.width, name=port.name)
         module.d.comb += port.value.eq(signal) if port.direction == "input" else signal.eq(port.value)
         edge[port.name] = (signal, None)
+    bodies: list[str] = []
+
+    class Platform:
+        """What components see of how they are built."""
+
+        modules = Modules(top, lambda name, one: bodies.append(_body(one, name, Platform)))
+
+    body = _body(module, top, Platform, ports=edge)
+    # So that the file reads without warnings in other people's flows; whatever else stands there keeps its own.
+    waived = "".join(f"/* verilator lint_off {name} */\n" for name in WAIVERS)
+    text = "\n\n".join([*bodies, body])
+    return f"{header}/* verilator lint_save */\n{waived}{text}\n/* verilator lint_restore */\n"
+
+
+def _body(module: Elaboratable, name: str, platform: Any, **options: Any) -> str:
+    """The Verilog of an Amaranth module, in plain names and without the first line, which names Yosys' version."""
+    from amaranth.back import verilog
+
     os.environ.update(environment())  # Amaranth finds its Yosys by environment variables alone
-    text: str = verilog.convert(module, name=top, ports=edge, emit_src=False, strip_internal_attrs=True)
+    text: str = verilog.convert(module, name, platform, emit_src=False, strip_internal_attrs=True, **options)
     # Yosys writes `$signed()` wherever an operation is signed, and relies on all else being unsigned; but it also
     # repeats the `signed` of Amaranth's declarations, which would turn unsigned operations on them into signed ones.
     text = re.sub(r"^(\s*(?:input|output|wire|reg)) signed ", r"\1 ", text, flags=re.MULTILINE)
-    text = plain_identifiers(text, top)
-    body = text.split("\n", 1)[1].strip("\n")  # the first line names Yosys' version; the header says what matters
-    # So that the file reads without warnings in other people's flows; whatever else stands there keeps its own.
-    waived = "".join(f"/* verilator lint_off {name} */\n" for name in WAIVERS)
-    return f"{header}/* verilator lint_save */\n{waived}{body}\n/* verilator lint_restore */\n"
+    return plain_identifiers(text, name).split("\n", 1)[1].strip("\n")
 
 
 def port_table(component: Component) -> list[dict[str, Any]]:

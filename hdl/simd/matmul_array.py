@@ -7,6 +7,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from hdl.common.arithmetic import wire
+from hdl.common.repeated import Pattern
 from hdl.simd.config import MatmulConfig
 from hdl.simd.mac_accumulator import Accumulator
 from hdl.simd.mac_align import Aligner
@@ -123,10 +124,11 @@ class Array(wiring.Component):
         m.d.comb += self.leaving.eq(term_delay(m, config, self.take & self.last, late, 1, "last"))
         capture = delayed(m, self.leaving, config.bias_cycles - 1, "capture")
 
+        engines = Pattern(Engine, config)
         above = Const(0, sum_layout(config).size)
         for index in reversed(range(config.engines)):
             row, column = divmod(index, config.columns)
-            m.submodules[f"engine_{row}_{column}"] = engine = Engine(config)
+            m.submodules[f"engine_{row}_{column}"] = engine = engines.another()
             m.d.comb += [
                 engine.a.eq(self.a.word_select(row, OPERAND_BITS)),
                 engine.b.eq(self.b.word_select(column, OPERAND_BITS)),

@@ -50,7 +50,7 @@ class Built:
     def mutant(self, module, operator, other, folder):
         """The harness around a Verilog in which an operator in the middle of a submodule is another."""
         text = self.verilog.read_text()
-        start = re.search(rf"^module {self.top}__core__{module}\b", text, re.MULTILINE).start()
+        start = re.search(rf"^module {self.top}__(core__)?{module}\b", text, re.MULTILINE).start()
         body = text[start : text.index("endmodule", start)]
         places = [match.start() for match in re.finditer(re.escape(f" {operator} "), body)]
         place = start + places[len(places) // 2]

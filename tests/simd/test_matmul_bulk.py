@@ -66,7 +66,7 @@ def test_matmul_is_exact_in_any_memory(built):
     ("module", "operator", "other"),
     [
         ("sequencer", "+", "-"),
-        ("array__engine_1_1__accumulator", "+", "-"),
+        ("engine__accumulator", "+", "-"),
         ("biases", "+", "-"),
         ("bursts", "<", ">"),
         ("drain", "+", "-"),
