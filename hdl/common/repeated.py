@@ -62,4 +62,5 @@ class _Another(wiring.Component):
             f"{'i' if member.flow is In else 'o'}_{'__'.join(map(str, path))}": Value.cast(value)
             for path, member, value in self.signature.flatten(self)
         }
-        return Instance(modules.name_of(self._pattern), i_clk=ClockSignal(), i_rst=ResetSignal(allow_reset_less=True), **ports)
+        ports |= {"i_clk": ClockSignal(), "i_rst": ResetSignal(allow_reset_less=True)}
+        return Instance(modules.name_of(self._pattern), **ports)
