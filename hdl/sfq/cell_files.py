@@ -24,12 +24,12 @@ import yaml
 
 from hdl.common.config import ConfigError, describe_value, did_you_mean
 from hdl.common.plain_data import map_of, number_of, text_of, whole_number_of
-from hdl.sfq.cells import Cell, Reaction, ticks
+from hdl.sfq.cells import Cell, Reaction, Ticks, ps, ticks
 
 LIBRARIES = {path.stem: path for path in sorted(Path(__file__).with_name("libraries").glob("*.yml"))}
 
-OPTIONAL = ("outputs", "junctions", "bias_ua", "probe_ps", "source")
-"""Fields of a cell that may be missing."""
+OPTIONAL = ("name", "outputs", "junctions", "bias_ua", "probe_ps", "source")
+"""Fields of a cell that may be missing; its name is the key that it stands under, unless it says another."""
 
 Cells = Mapping[str, Cell]
 """Cells by name."""
@@ -59,8 +59,49 @@ def parse_library(data: Any) -> Cells:
     """
     found = map_of(data, "a library")
     _check_fields(found, "a library", required=["cells"], optional=["source"])
-    source, cells = text_of(found.get("source", "no source"), "source"), map_of(found["cells"], "cells")
-    return {name: _cell(text_of(name, "cells"), one, source) for name, one in cells.items()}
+    return parse_cells(found["cells"], text_of(found.get("source", "no source"), "source"))
+
+
+def parse_cells(data: Any, source: str = "") -> Cells:
+    """Cells of plain data, by key; `source` is that of those that name none.
+
+    Raises
+    ------
+    ConfigError
+        Naming the cell, state and field that is wrong.
+    """
+    return {name: _cell(text_of(name, "cells"), one, source) for name, one in map_of(data, "cells").items()}
+
+
+def table_of(cell: Cell) -> dict[str, Any]:
+    """A cell as plain data, which `parse_cells` reads as the same cell; without what is its default, and its name."""
+    table: dict[str, Any] = {"inputs": list(cell.inputs), "outputs": list(cell.outputs)}
+    for key, value in (
+        ("junctions", cell.junctions),
+        ("bias_ua", cell.bias_ua),
+        ("probe_ps", cell.probe_ps),
+        ("source", cell.source),
+    ):
+        if value is not None and (value or key == "bias_ua"):
+            table[key] = value
+    table["states"] = {
+        state: {pin: _plain_reaction(state, reaction) for pin, reaction in reactions.items()}
+        for state, reactions in cell.states.items()
+    }
+    return table
+
+
+def _plain_reaction(state: str, reaction: Reaction) -> dict[str, Any]:
+    def plain(times: Ticks) -> dict[str, float]:
+        return {pin: ps(time) for pin, time in times.items()}
+
+    fields = {
+        "fires_ps": plain(reaction.fires),
+        "blocks_ps": plain(reaction.blocks),
+        "ages_ps": plain(reaction.ages),
+    }
+    target = {} if reaction.target == state else {"to": reaction.target}
+    return target | {key: times for key, times in fields.items() if times}
 
 
 def _cell(name: str, data: Any, source: str) -> Cell:
@@ -76,14 +117,14 @@ def _cell(name: str, data: Any, source: str) -> Cell:
             for pin, one in map_of(reactions, where).items()
         }
     return Cell(
-        name=name,
+        name=text_of(found.get("name", name), f"{at}, name"),
         inputs=inputs,
         outputs=outputs,
         states=states,
         junctions=whole_number_of(found.get("junctions", 0), f"{at}, junctions"),
         bias_ua=None if found.get("bias_ua") is None else number_of(found["bias_ua"], f"{at}, bias_ua"),
         probe_ps=number_of(found.get("probe_ps", 0), f"{at}, probe_ps"),
-        source=text_of(found.get("source", source), f"{at}, source"),
+        source=text_of(found["source"], f"{at}, source") if "source" in found else source,
     )
 
 

@@ -2,12 +2,13 @@
 
 Read from event JSON, the format that simulators' runs are exchanged in:
 
-    {"inputs": {wire: [times in ps]}, "outputs": {wire: ...},
+    {"library": name, "cells": {name: table}, "inputs": {wire: [times in ps]}, "outputs": [wire],
      "netlist": [{"inst": name, "cell": name, "pins": {pin: wire}, "transitions": [...]}]}
 
-`transitions` gives the instance a cell table of its own: `src`, `trig`, `dst`, `prio` (order of pulses that come
-together), `busy`, `guard` (least ages by input) and `fire` (delays by output). Without it, the cell is that of the
-`library`. Other keys are ignored.
+`cells` are tables of the netlist's own, in the form of a library's; they come before those of the `library`. Instead,
+`transitions` gives one instance a table: `src`, `trig`, `dst`, `prio` (order of pulses that come together), `busy`,
+`guard` (least ages by input) and `fire` (delays by output). `outputs` may be a map, whose values are
+ignored; where it is missing or an empty map, wires that no cell receives are looked at. Other keys are ignored.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import Any
 
 from hdl.common.config import ConfigError, describe_value, did_you_mean
 from hdl.common.plain_data import map_of, text_of, whole_number_of
-from hdl.sfq.cell_files import Cells, all_pins, load_library, pin_times
+from hdl.sfq.cell_files import Cells, all_pins, load_library, parse_cells, pin_times
 from hdl.sfq.cells import Cell, Reaction, ps, ticks
 
 DEFAULT_LIBRARY = "rsfqlib"
@@ -109,8 +110,13 @@ def coin_seed(seed: int, index: int) -> int:
     return (seed * 40503 + index * 30345 + 12345) % 0xFFFF + 1
 
 
-def parse_event_json(document: Any, name: str = "netlist") -> tuple[Netlist, Stimulus]:
+def parse_event_json(document: Any, name: str = "netlist", library: Cells | None = None) -> tuple[Netlist, Stimulus]:
     """A netlist and the pulses at its inputs.
+
+    Parameters
+    ----------
+    name : what the netlist is called if it does not say
+    library : cells instead of those of the library that the document names
 
     Raises
     ------
@@ -121,7 +127,9 @@ def parse_event_json(document: Any, name: str = "netlist") -> tuple[Netlist, Sti
         raise ConfigError('a netlist must be a map with a list "netlist"')
     if document.get("unit", "ps") != "ps":
         raise ConfigError(f"unit must be ps, not {describe_value(document['unit'])}")
-    library = load_library(text_of(document.get("library", DEFAULT_LIBRARY), "library"))
+    if library is None:
+        library = load_library(text_of(document.get("library", DEFAULT_LIBRARY), "library"))
+    library = {**library, **parse_cells(document.get("cells", {}))}
     tables: dict[str, Cell] = {}
     instances = tuple(
         _instance(data, f"netlist[{index}]", library, tables) for index, data in enumerate(document["netlist"])
@@ -129,7 +137,9 @@ def parse_event_json(document: Any, name: str = "netlist") -> tuple[Netlist, Sti
     stimulus = {wire: _pulses(times, wire) for wire, times in map_of(document.get("inputs", {}), "inputs").items()}
     received = {wire for one in instances for pin, wire in one.pins.items() if pin in one.cell.inputs}
     driven = [wire for one in instances for pin, wire in one.pins.items() if pin in one.cell.outputs]
-    named = document.get("outputs") or [wire for wire in [*stimulus, *driven] if wire not in received]
+    named = document.get("outputs", {})
+    if named == {}:
+        named = [wire for wire in [*stimulus, *driven] if wire not in received]
     if not isinstance(named, dict | list):
         raise ConfigError(f"outputs must be a map or a list of wires, not {describe_value(named)}")
     outputs = tuple(text_of(wire, "outputs") for wire in named)
