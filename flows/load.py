@@ -11,14 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import Field
 
 from boards.catalog import get_board
 from flows.catalog import BLOCKS, Block
 from flows.errors import BadInput
 from flows.paths import ROOT, shown
-from flows.text_files import read_text
+from flows.yaml_files import read_yaml
 from hdl.common.block import BlockConfig
 from hdl.common.config import Config, ConfigError, describe_value, did_you_mean, nearest
 
@@ -141,41 +140,8 @@ def _design(path: Path, document: dict[Any, Any]) -> Design:
     )
 
 
-class _StrictLoader(yaml.SafeLoader):
-    """PyYAML keeps the last of two equal keys without a word; a design with two `lanes` is a mistake."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if isinstance(key, list | dict):
-                raise yaml.MarkedYAMLError(problem="a key must be a name", problem_mark=key_node.start_mark)
-            if key in seen:
-                raise yaml.MarkedYAMLError(problem=f"{key} stands twice", problem_mark=key_node.start_mark)
-            seen.add(key)
-        mapping: dict[Any, Any] = super().construct_mapping(node, deep)
-        return mapping
-
-
 def _read_map(path: Path) -> dict[Any, Any]:
-    # A pipe or a device would keep the reader waiting.
-    if path.exists() and not path.is_dir() and not path.is_file():
-        raise BadInput(f"{shown(path)}: not a regular file")
-    text = read_text(path, "YAML", MOST_CHARACTERS, hint="`niello list` shows the named designs")
-    try:
-        document = yaml.load(text, _StrictLoader)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        place = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
-        hint = "YAML takes spaces for indentation, not tabs" if "\\t" in str(error.problem) else None
-        raise BadInput(f"{shown(path)}{place}: {error.problem}", hint=hint) from None
-    except yaml.YAMLError as error:
-        raise BadInput(f"{shown(path)}: {' '.join(str(error).split())}") from None
-    except RecursionError:
-        raise BadInput(f"{shown(path)}: nested too deeply for a design") from None
-    except (ValueError, KeyError, AttributeError, TypeError) as error:
-        # PyYAML lets through what Python says of a number, a date or a tag that it cannot make.
-        raise BadInput(f"{shown(path)}: a value that YAML cannot read ({error})") from None
+    document = read_yaml(path, "design", MOST_CHARACTERS, hint="`niello list` shows the named designs")
     if document is None:
         raise BadInput(f"{shown(path)}: the file is empty; a design has at least `block:` and `params:`")
     if not isinstance(document, dict):

@@ -11,18 +11,60 @@ from flows.emit import emit
 
 sfq = typer.Typer(help="Pulse logic: netlists of single-flux-quantum cells.")
 
+NetlistArgument = Annotated[
+    Path,
+    typer.Argument(
+        metavar="FILE", help="A netlist: event JSON, or structural Verilog (.v) or BLIF (.blif) of a library's cells."
+    ),
+]
+PolicyOption = Annotated[
+    str, typer.Option(help="What becomes of a pulse that comes too soon: flag obeys it, drop, or randomise.")
+]
+SeedOption = Annotated[int, typer.Option(help="Of the coins of randomise.")]
+UntilOption = Annotated[float | None, typer.Option(metavar="PS", help="Stop at this time; a loop may never rest.")]
+LibraryOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME|FILE.yml", help="Cells; default: the library that the netlist names, rsfqlib if it names none."
+    ),
+]
+InputsOption = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE.json", help="Input pulses, not the netlist's: a map from wires to times in ps."),
+]
+
 
 @sfq.command("run")
 def sfq_run(
-    netlist: Annotated[Path, typer.Argument(metavar="FILE.json", help="A netlist with its input pulses: event JSON.")],
-    policy: Annotated[
-        str, typer.Option(help="What becomes of a pulse that comes too soon: flag obeys it, drop, or randomise.")
-    ] = "flag",
-    seed: Annotated[int, typer.Option(help="Of the coins of randomise.")] = 0,
-    until: Annotated[float | None, typer.Option(metavar="PS", help="Stop at this time; a loop may never rest.")] = None,
+    netlist: NetlistArgument,
+    policy: PolicyOption = "flag",
+    seed: SeedOption = 0,
+    until: UntilOption = None,
+    library: LibraryOption = None,
+    inputs: InputsOption = None,
     engine: Annotated[str, typer.Option(help="model.")] = "model",
 ) -> None:
     """Pulses at the outputs of a netlist, and every pulse that came too soon, exact to 0.1 ps."""
-    from flows.sfq.run import run_file as command
+    from flows.sfq.run import Conditions, run_file
 
-    emit(**command(netlist, policy, seed, until, engine))
+    emit(**run_file(netlist, Conditions(policy, seed, until, library, inputs), engine))
+
+
+@sfq.command("convert")
+def sfq_convert(
+    netlist: NetlistArgument,
+    out: Annotated[
+        Path,
+        typer.Option("-o", "--out", metavar="OUT", help="OUT.json: event JSON; OUT.v: Verilog; OUT.cir: for JoSIM."),
+    ],
+    library: LibraryOption = None,
+    inputs: InputsOption = None,
+    include: Annotated[
+        list[str] | None,
+        typer.Option(metavar="FILE", help="With the cells' subcircuits, for OUT.cir; default: LSmitll_<CELL>.cir."),
+    ] = None,
+) -> None:
+    """A netlist in another format, as the suffix of OUT says. Pulses go into event JSON and decks."""
+    from flows.sfq.convert import convert_file
+
+    emit(**convert_file(netlist, out, library, inputs, include or []))

@@ -134,7 +134,7 @@ def parse_event_json(document: Any, name: str = "netlist", library: Cells | None
     instances = tuple(
         _instance(data, f"netlist[{index}]", library, tables) for index, data in enumerate(document["netlist"])
     )
-    stimulus = {wire: _pulses(times, wire) for wire, times in map_of(document.get("inputs", {}), "inputs").items()}
+    stimulus = parse_stimulus(document.get("inputs", {}))
     received = {wire for one in instances for pin, wire in one.pins.items() if pin in one.cell.inputs}
     driven = [wire for one in instances for pin, wire in one.pins.items() if pin in one.cell.outputs]
     named = document.get("outputs", {})
@@ -195,6 +195,17 @@ def _own_cell(kind: str, data: Any, pins: list[str], at: str) -> Cell:
         )
     junctions = whole_number_of(data.get("jj", 0), f"{at}, jj")
     return Cell(name=kind, inputs=inputs, outputs=outputs, states=states, junctions=junctions)
+
+
+def parse_stimulus(data: Any) -> Stimulus:
+    """The pulses at each input, of a map from wires to times in ps.
+
+    Raises
+    ------
+    ConfigError
+        Naming the wire that is wrong.
+    """
+    return {wire: _pulses(times, wire) for wire, times in map_of(data, "inputs").items()}
 
 
 def _pulses(times: Any, wire: str) -> list[int]:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
-from hdl.sfq.cell_files import load_library, table_of
+from hdl.sfq.cell_files import Cells, load_library, table_of
 from hdl.sfq.cells import Cell, ps
 from hdl.sfq.netlist import Netlist, Stimulus
 
@@ -23,10 +22,12 @@ def event_json(netlist: Netlist, stimulus: Stimulus, library: str) -> dict[str, 
     ConfigError
         If there is no such library.
     """
-    keys, tables = _tables(dict.fromkeys(one.cell.name for one in netlist.instances), netlist, library)
+    keys, own = cell_keys(netlist, load_library(library))
     document: dict[str, Any] = {"name": netlist.name, "unit": "ps", "library": library}
-    if tables:
-        document["cells"] = tables
+    if own:
+        document["cells"] = {
+            key: table_of(cell) | ({} if key == cell.name else {"name": cell.name}) for key, cell in own.items()
+        }
     return document | {
         "inputs": {wire: [ps(time) for time in stimulus.get(wire, [])] for wire in netlist.inputs},
         "outputs": list(netlist.outputs),
@@ -36,27 +37,26 @@ def event_json(netlist: Netlist, stimulus: Stimulus, library: str) -> dict[str, 
     }
 
 
-def _tables(taken: Iterable[str], netlist: Netlist, library: str) -> tuple[dict[int, str], dict[str, Any]]:
-    """The name that each cell (by identity) is written under, and the tables of those that the library has not.
+def cell_keys(netlist: Netlist, library: Cells) -> tuple[dict[int, str], dict[str, Cell]]:
+    """The name that each cell (by `id`) is written under, and by these names the cells that the library has not.
 
     Cells of one name and different tables are told apart by a number.
     """
-    known = load_library(library)
-    used, keys, tables = {*taken, *known}, dict[int, str](), dict[str, Any]()
-    written: dict[str, list[tuple[str, Cell]]] = {name: [(name, cell)] for name, cell in known.items()}
-    for cell in {id(one.cell): one.cell for one in netlist.instances}.values():
-        same = written.setdefault(cell.name, [])
-        key = next((key for key, other in same if identical(cell, other)), None)
+    cells = {id(one.cell): one.cell for one in netlist.instances}
+    used, keys, own = {*library, *(cell.name for cell in cells.values())}, dict[int, str](), dict[str, Cell]()
+    written: dict[str, dict[str, Cell]] = {name: {name: cell} for name, cell in library.items()}
+    for number, cell in cells.items():
+        same = written.setdefault(cell.name, {})
+        key = next((key for key, other in same.items() if identical(cell, other)), None)
         if key is None:
-            key, number = cell.name, 1
+            key, count = cell.name, 1
             while same and key in used:
-                number += 1
-                key = f"{cell.name}_{number}"
+                count += 1
+                key = f"{cell.name}_{count}"
             used.add(key)
-            same.append((key, cell))
-            tables[key] = table_of(cell) | ({} if key == cell.name else {"name": cell.name})
-        keys[id(cell)] = key
-    return keys, tables
+            same[key] = own[key] = cell
+        keys[number] = key
+    return keys, own
 
 
 def identical(cell: Cell, other: Cell) -> bool:
