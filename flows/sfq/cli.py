@@ -68,3 +68,33 @@ def sfq_convert(
     from flows.sfq.convert import convert_file
 
     emit(**convert_file(netlist, out, library, inputs, include or []))
+
+
+@sfq.command("plot")
+def sfq_plot(
+    netlist: NetlistArgument,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "-o",
+            "--out",
+            metavar="OUT",
+            help="OUT.svg: a picture; OUT.vcd: VCD of all wires; OUT.json: WaveDrom. Default: a picture, FILE.svg.",
+        ),
+    ] = None,
+    all_wires: Annotated[bool, typer.Option("--all", help="All wires, not only inputs and outputs.")] = False,
+    pulses: Annotated[
+        str | None,
+        typer.Option(help="In VCD: strobe (default), the bit is 1 for 0.1 ps; or toggle, each pulse changes it."),
+    ] = None,
+    policy: PolicyOption = "flag",
+    seed: SeedOption = 0,
+    until: UntilOption = None,
+    library: LibraryOption = None,
+    inputs: InputsOption = None,
+) -> None:
+    """A run as a picture or as waveforms; pulses that came too soon are red, with the cell's name."""
+    from flows.sfq.plot import plot_file
+    from flows.sfq.run import Conditions
+
+    emit(**plot_file(netlist, Conditions(policy, seed, until, library, inputs), out, all_wires, pulses))

@@ -46,20 +46,21 @@ def verilog_name(name: str, *, twin: bool = False) -> str:
     """A name as Verilog text, with the blank that an escaped name ends in."""
     if _PLAIN.fullmatch(name) and name not in KEYWORDS and not twin:
         return name
-    return f"\\{_encoded(name)}{TWIN if twin else ''} "
+    return f"\\{encoded(name)}{TWIN if twin else ''} "
 
 
 def name_of(identifier: str) -> str:
     """The name that was written as this identifier (without backslash and blank)."""
-    for encoded in (identifier, identifier.removesuffix(TWIN)):
+    for word in (identifier, identifier.removesuffix(TWIN)):
         with contextlib.suppress(UnicodeDecodeError):
-            name = unquote(encoded, errors="surrogatepass")
-            if _encoded(name) == encoded:
+            name = unquote(word, errors="surrogatepass")
+            if encoded(name) == word:
                 return name
     return identifier
 
 
-def _encoded(name: str) -> str:
+def encoded(name: str) -> str:
+    """A name in one word of printable ASCII, the same for no other name."""
     return quote(name, safe=_KEPT, errors="surrogatepass")
 
 

@@ -15,7 +15,7 @@ from flows.sfq.fan_out import check_fan_out
 from flows.sfq.names import spice_names
 from hdl.common.config import ConfigError
 from hdl.sfq.cell_files import Cells
-from hdl.sfq.cells import ps
+from hdl.sfq.cells import exact_ps
 from hdl.sfq.netlist import Netlist, Stimulus
 from hdl.sfq.netlist_json import cell_keys
 
@@ -83,7 +83,7 @@ def spice_deck(netlist: Netlist, stimulus: Stimulus, library: Cells, includes: S
     lines += [HELPERS + " ".join([f".subckt niello_{top}", *ports]), *inside, ".ends", ""]
     lines += [*sources, " ".join(["Xnetlist", *ends, f"niello_{top}"])]
     lines += [f"Xsink{number} out{number} {SINK}" for number in range(len(netlist.outputs))]
-    lines += ["", f".tran {STEP_PS:g}p {_picoseconds(last + START_TICKS + TAIL_TICKS)}", *prints, ".end", ""]
+    lines += ["", f".tran {STEP_PS:g}p {exact_ps(last + START_TICKS + TAIL_TICKS)}p", *prints, ".end", ""]
     return "\n".join(lines)
 
 
@@ -118,22 +118,16 @@ def _train(wire: str, times: Sequence[int]) -> str:
     for time in times:
         if before is not None and time - before <= 2 * RAMP_TICKS:
             raise ConfigError(
-                f"input {wire}: pulses at {ps(before):.10g} and {ps(time):.10g} ps are not further apart than "
-                f"{ps(2 * RAMP_TICKS):g} ps, which a source cannot make"
+                f"input {wire}: pulses at {exact_ps(before)} and {exact_ps(time)} ps are not further apart than "
+                f"{exact_ps(2 * RAMP_TICKS)} ps, which a source cannot make"
             )
         before = time
         peak = time + START_TICKS
-        rising, falling = (_picoseconds(peak + shift) for shift in (-RAMP_TICKS, RAMP_TICKS))
-        points.append(f"{rising} 0 {_picoseconds(peak)} {PEAK_CURRENT} {falling} 0")
+        rising, falling = (exact_ps(peak + shift) for shift in (-RAMP_TICKS, RAMP_TICKS))
+        points.append(f"{rising}p 0 {exact_ps(peak)}p {PEAK_CURRENT} {falling}p 0")
     if len(points) == 1:
         points.append("1p 0")
     return f"pwl({' '.join(points)})"
-
-
-def _picoseconds(ticks: int) -> str:
-    """Exact, however long."""
-    whole, tenth = divmod(ticks, 10)
-    return f"{whole}.{tenth}p" if tenth else f"{whole}p"
 
 
 def _said(name: str) -> str:

@@ -154,6 +154,12 @@ def ps(ticks: int) -> float:
     return ticks / TICKS_PER_PS
 
 
+def exact_ps(ticks: int) -> str:
+    """Ticks, at least 0, in picoseconds as text: all digits, however many."""
+    whole, tenth = divmod(ticks, TICKS_PER_PS)
+    return f"{whole}.{tenth}" if tenth else f"{whole}"
+
+
 def ticks(value: Any, at: str) -> int:
     """Picoseconds as whole ticks.
 

@@ -1,0 +1,110 @@
+"""Runs of pulse netlists as waveforms of other tools: VCD for viewers of any logic, WaveDrom for documents."""
+
+from __future__ import annotations
+
+import itertools
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal, get_args
+
+from flows.sfq.names import encoded
+from hdl.common.config import ConfigError
+from hdl.sfq.cells import exact_ps
+from hdl.sfq.netlist import Netlist
+from sim.sfq.event_model import Run
+
+Shape = Literal["strobe", "toggle"]
+SHAPES: tuple[str, ...] = get_args(Shape)
+
+FIRST_CODE, CODES = 33, 94
+"""Short names in VCD are made of the printable characters of ASCII, `!` to `~`."""
+
+MOST_COLUMNS = 2000
+"""Of a WaveDrom diagram; a browser draws no more in good time."""
+
+
+def vcd(netlist: Netlist, run: Run, shape: Shape) -> Iterator[str]:
+    """A run as the lines of a VCD file, timescale 100 fs: a wire is a bit, and violations are a string.
+
+    Parameters
+    ----------
+    shape : `strobe` raises the bit for one tick, so that each pulse is a rising edge (where pulses follow one another
+        from tick to tick, it falls and rises at once); `toggle` changes it with each pulse (NRZ)
+    """
+    wires = netlist.wires
+    codes = [_code(number) for number in range(len(wires) + 1)]
+    text = codes.pop()
+    yield from (
+        "$version niello sfq plot $end",
+        "$timescale 100 fs $end",
+        f"$scope module {encoded(netlist.name)} $end",
+    )
+    yield from (f"$var wire 1 {code} {encoded(wire)} $end" for code, wire in zip(codes, wires, strict=True))
+    yield from ("$scope module violations $end", f"$var string 1 {text} pins $end", "$upscope $end", "$upscope $end")
+    yield from ("$enddefinitions $end", "#0", "$dumpvars", *(f"0{code}" for code in codes), f"s- {text}", "$end")
+    now, end = 0, 0
+    for time, change in sorted(
+        _changes(run, dict(zip(wires, codes, strict=True)), text, shape), key=lambda one: one[0]
+    ):
+        end = max(end, time)
+        if time != now:
+            yield f"#{time}"
+            now = time
+        yield change
+    yield f"#{end + 1}"
+
+
+def _changes(run: Run, codes: dict[str, str], text: str, shape: Shape) -> Iterator[tuple[int, str]]:
+    """Times and changes; those of one time in the order in which they hold."""
+    for wire, code in codes.items():
+        for place, time in enumerate(run.pulses[wire]):
+            if shape == "toggle":
+                yield time, f"{1 - place % 2}{code}"
+            else:
+                yield time, f"1{code}"
+                yield time + 1, f"0{code}"
+    by_time = defaultdict[int, list[str]](list)
+    for one in run.violations:
+        by_time[one.time].append(f"{encoded(one.instance)}.{encoded(one.pin)}:{one.rule}")
+    for time, pins in by_time.items():
+        yield time, f"s{','.join(pins)} {text}"
+        if time + 1 not in by_time:
+            yield time + 1, f"s- {text}"
+
+
+def _code(number: int) -> str:
+    found = chr(FIRST_CODE + number % CODES)
+    while number := number // CODES:
+        number -= 1
+        found += chr(FIRST_CODE + number % CODES)
+    return found
+
+
+def wavedrom(netlist: Netlist, run: Run, wires: Sequence[str]) -> dict[str, Any]:
+    """A run as a WaveDrom diagram: a column for each time at which something happens on these wires, not to scale.
+
+    Raises
+    ------
+    ConfigError
+        If there are too many times.
+    """
+    times = sorted({*itertools.chain(*(run.pulses[wire] for wire in wires)), *(one.time for one in run.violations)})
+    if len(times) > MOST_COLUMNS:
+        raise ConfigError(
+            f"WaveDrom shows at most {MOST_COLUMNS:,} times, not {len(times):,}; --until PS leaves out some"
+        )
+    signal: list[dict[str, Any]] = [
+        {"name": "ps", "wave": "=" * len(times), "data": [exact_ps(time) for time in times]}
+    ]
+    for wire in wires:
+        pulses = set(run.pulses[wire])
+        signal.append({"name": wire, "wave": "".join("P" if time in pulses else "0" for time in times)})
+    if run.violations:
+        late = defaultdict[int, list[str]](list)
+        for one in run.violations:
+            late[one.time].append(f"{one.instance}.{one.pin}")
+        data = [", ".join(dict.fromkeys(pins)) for pins in late.values()]
+        signal.append(
+            {"name": "violations", "wave": "".join("9" if time in late else "0" for time in times), "data": data}
+        )
+    return {"head": {"text": netlist.name}, "signal": signal}
