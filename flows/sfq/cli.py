@@ -98,3 +98,16 @@ def sfq_plot(
     from flows.sfq.run import Conditions
 
     emit(**plot_file(netlist, Conditions(policy, seed, until, library, inputs), out, all_wires, pulses))
+
+
+@sfq.command("cells")
+def sfq_cells(
+    library: Annotated[
+        str, typer.Argument(metavar="[LIBRARY|FILE.yml]", help="rsfqlib, pylse, or a file.")
+    ] = "rsfqlib",
+    cell: Annotated[str | None, typer.Argument(metavar="[CELL]", help="Only this one: its state machine.")] = None,
+) -> None:
+    """The cells of a library: junctions, pins, states, delays, windows, sources; or one cell's state machine."""
+    from flows.sfq.cells import cells_of, one_cell
+
+    emit(**(cells_of(library) if cell is None else one_cell(library, cell)))

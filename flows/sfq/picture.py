@@ -14,12 +14,12 @@ STYLE = """
 text{font-family:system-ui,-apple-system,"Segoe UI",Roboto,"Helvetica Neue",Arial,sans-serif}
 text{font-size:11px;fill:#222b33}
 .page{fill:#fff}.name{font-family:ui-monospace,Menlo,Consolas,monospace}.title{font-size:14px;font-weight:600}
-.time,.axis{fill:#5a6672;font-size:10px}.grid{stroke:#e3e8ed}.base{stroke:#a9b4be}
+text.time,text.axis{fill:#5a6672;font-size:10px}.grid{stroke:#e3e8ed}.base{stroke:#a9b4be}
 .input{stroke:#5b4b8a;stroke-width:2}.wire{stroke:#7d8894;stroke-width:2}.output{stroke:#0b7285;stroke-width:2}
-.late{stroke:#d6293e;stroke-width:2}.mark,.who{fill:#d6293e}
+.late{stroke:#d6293e;stroke-width:2}.mark,text.who{fill:#d6293e}
 @media (prefers-color-scheme:dark){
-text{fill:#dfe6ec}.page{fill:#161b20}.time,.axis{fill:#9aa7b3}.grid{stroke:#2a323a}.base{stroke:#4a5560}
-.input{stroke:#a99be0}.wire{stroke:#9aa7b3}.output{stroke:#4cc3d9}.late{stroke:#ff6b7a}.mark,.who{fill:#ff6b7a}}
+text{fill:#dfe6ec}.page{fill:#161b20}text.time,text.axis{fill:#9aa7b3}.grid{stroke:#2a323a}.base{stroke:#4a5560}
+.input{stroke:#a99be0}.wire{stroke:#9aa7b3}.output{stroke:#4cc3d9}.late{stroke:#ff6b7a}.mark,text.who{fill:#ff6b7a}}
 """
 
 WIDTH, MARGIN, HEAD, LANE, FOOT, PULSE = 1000.0, 14.0, 44.0, 34.0, 26.0, 13.0
@@ -102,23 +102,25 @@ def _round_step(span: int) -> int:
 def _lane(
     picture: Drawing, axis: _Axis, y: float, kind: str, pulses: Sequence[int], violations: Sequence[Violation]
 ) -> None:
-    """The pulses of a wire: strokes, and times and cells where they do not run into what stands before them."""
+    """The pulses of a wire: strokes, those that came too soon first, and times and cells where there is room."""
     red = {one.time: one for one in violations}
-    drawn, room = None, axis.left - 10
-    for time in pulses:
-        one = red.get(time)
-        x = round(axis.at(time), 1)
-        if x == drawn and not one:
+    drawn = set()
+    taken: list[tuple[float, float]] = []
+    for time in sorted(pulses, key=lambda time: time not in red):
+        x, one = round(axis.at(time), 1), red.get(time)
+        if x in drawn:
             continue
-        drawn = x
+        drawn.add(x)
         picture.line([(x, y), (x, y - PULSE)], cls="late" if one else kind)
-        said = exact_ps(time) + (f" {one.cell} {one.instance}.{one.pin}" if one else "")
         if one:
             picture.dot(x, y - PULSE, 2.5, cls="mark")
-        half = text_width(said, TIME_SIZE) / 2
-        if x - half > room:
-            picture.text(x, y - PULSE - 4, said, cls="time who" if one else "time", anchor="middle")
-            room = x + half + 3
+        said = exact_ps(time) + (f" {one.cell} {_short(one.instance)}.{one.pin}" if one else "")
+        half = text_width(said, TIME_SIZE) / 2 + 1.5
+        # At the picture's ends a text moves inwards.
+        middle = min(max(x, axis.left - MARGIN + half), WIDTH - half)
+        if all(middle + half <= start or middle - half >= end for start, end in taken):
+            taken.append((middle - half, middle + half))
+            picture.text(middle, y - PULSE - 4, said, cls="time who" if one else "time", anchor="middle")
 
 
 def _short(name: str) -> str:

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal, get_args
 
-from flows.sfq.names import encoded
+from flows.sfq.names import encoded, verilog_name
 from hdl.common.config import ConfigError
 from hdl.sfq.cells import exact_ps
 from hdl.sfq.netlist import Netlist
@@ -37,9 +37,9 @@ def vcd(netlist: Netlist, run: Run, shape: Shape) -> Iterator[str]:
     yield from (
         "$version niello sfq plot $end",
         "$timescale 100 fs $end",
-        f"$scope module {encoded(netlist.name)} $end",
+        f"$scope module {verilog_name(netlist.name)} $end",
     )
-    yield from (f"$var wire 1 {code} {encoded(wire)} $end" for code, wire in zip(codes, wires, strict=True))
+    yield from (f"$var wire 1 {code} {verilog_name(wire)} $end" for code, wire in zip(codes, wires, strict=True))
     yield from ("$scope module violations $end", f"$var string 1 {text} pins $end", "$upscope $end", "$upscope $end")
     yield from ("$enddefinitions $end", "#0", "$dumpvars", *(f"0{code}" for code in codes), f"s- {text}", "$end")
     now, end = 0, 0
