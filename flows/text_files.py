@@ -30,6 +30,8 @@ def read_text(path: Path, kind: str, most_characters: int, hint: str | None = No
         raise BadInput(f"{shown(path)}: a folder, not a {kind} file") from None
     except UnicodeDecodeError as error:
         raise BadInput(f"{shown(path)}: not UTF-8 text (byte {error.start})") from None
+    except ValueError as error:  # a NUL in the name
+        raise BadInput(f"{shown(path)}: {error}") from None
     except OSError as error:
         raise BadInput(f"{shown(path)}: {(error.strerror or str(error)).lower()}") from None
     if len(text) > most_characters:

@@ -12,7 +12,7 @@ from flows.sfq.structural import READERS, read_structural
 from flows.text_files import read_json
 from flows.yaml_files import read_yaml
 from hdl.common.config import ConfigError, did_you_mean
-from hdl.sfq.cell_files import LIBRARIES, Cells, load_library, parse_library
+from hdl.sfq.cell_files import Cells, load_library, parse_library
 from hdl.sfq.netlist import DEFAULT_LIBRARY, Netlist, Stimulus, parse_event_json, parse_stimulus
 
 MOST_CHARACTERS = 1 << 28
@@ -37,11 +37,11 @@ def read_netlist(path: Path, library: str | None = None, inputs: Path | None = N
         One line: file, instance, wire or field, what it must be, what came.
     """
     if path.suffix in READERS:
-        netlist = read_structural(path, read_library(library or DEFAULT_LIBRARY))
+        netlist = read_structural(path, read_library(DEFAULT_LIBRARY if library is None else library))
         stimulus: Stimulus = {wire: [] for wire in netlist.inputs}
     else:
         document = read_json(path, MOST_CHARACTERS)
-        cells = read_library(library) if library else _named_library(path, document)
+        cells = _named_library(path, document) if library is None else read_library(library)
         try:
             netlist, stimulus = parse_event_json(document, path.stem, cells)
         except ConfigError as error:
@@ -70,8 +70,7 @@ def read_library(name_or_path: str) -> Cells:
         try:
             return load_library(name_or_path)
         except ConfigError as error:
-            hint = f"of niello: {', '.join(LIBRARIES)}; of your own: FILE.yml"
-            raise BadInput(str(error), hint=hint) from None
+            raise BadInput(str(error), hint="one of your own is FILE.yml") from None
     document = read_yaml(path, "cell library", MOST_LIBRARY_CHARACTERS)
     try:
         return parse_library(document)

@@ -61,6 +61,8 @@ def run_model(path: Path, conditions: Conditions) -> tuple[Netlist, Run]:
         until = None if until_ps is None else ticks(until_ps, "--until")
     except ConfigError as error:
         raise BadInput(str(error)) from None
+    if until is not None and until < 0:
+        raise BadInput(f"--until must be at least 0, not {until_ps:g}")
     netlist, stimulus = read_netlist(path, conditions.library, conditions.inputs)
     try:
         return netlist, run(netlist, stimulus, policy=cast("Policy", policy), seed=seed, until=until)

@@ -64,7 +64,7 @@ def spice_deck(netlist: Netlist, stimulus: Stimulus, library: Cells, includes: S
     cells = dict(zip(kinds, spice_names(kinds), strict=True))
     files = includes or [f"{PREFIX}{cell}.cir" for cell in cells.values()]
     for file in files:
-        if not file.isprintable() or " " in file:
+        if not file.isprintable() or " " in file or not file:
             raise ConfigError(f"JoSIM includes no file with a blank in its name: {file!r}")
     last = max((time for times in stimulus.values() for time in times), default=0)
     top = spice_names([netlist.name])[0]

@@ -61,8 +61,9 @@ def _modules(folder: Path, source: str, text: str, cells: Cells) -> tuple[str, d
     script = [
         f"{READERS[Path(source).suffix]} {source}",
         "read_verilog -lib -overwrite cells.v",
-        "hierarchy -check -auto-top",
         "proc",
+        "write_json modules.json",
+        "hierarchy -check -auto-top",
         "flatten",
         "write_json netlist.json",
     ]
@@ -75,9 +76,14 @@ def _modules(folder: Path, source: str, text: str, cells: Cells) -> tuple[str, d
         if unknown:
             name = name_of(unknown[1])
             raise ConfigError(f"{name} is not a cell, nor a module of the file{did_you_mean(name, [*cells])}")
-        raise ConfigError(line.replace("ERROR: ", ""))
+        raise ConfigError(re.sub("ERROR: ?", "", line))
+    modules = json.loads((folder / "modules.json").read_text())["modules"]
+    used = {cell["type"] for module in modules.values() for cell in module["cells"].values()}
+    tops = [name for name, one in modules.items() if "blackbox" not in one["attributes"] and name not in used]
+    if len(tops) > 1:
+        raise ConfigError(f"modules {_name(tops[0])} and {_name(tops[1])} are used by none; a file has one top")
     modules = json.loads((folder / "netlist.json").read_text())["modules"]
-    return next(((_name(name), module) for name, module in modules.items() if "top" in module["attributes"]), None)
+    return (_name(tops[0]), modules[tops[0]]) if tops else None
 
 
 def _netlist(name: str, module: dict[str, Any], cells: Cells) -> Netlist:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import heapq
 import itertools
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from operator import attrgetter, itemgetter
 from typing import Any, Literal, get_args
 
 from flows.sfq.names import encoded, verilog_name
 from hdl.common.config import ConfigError
 from hdl.sfq.cells import exact_ps
 from hdl.sfq.netlist import Netlist
-from sim.sfq.event_model import Run
+from sim.sfq.event_model import Run, Violation
 
 Shape = Literal["strobe", "toggle"]
 SHAPES: tuple[str, ...] = get_args(Shape)
@@ -43,9 +45,8 @@ def vcd(netlist: Netlist, run: Run, shape: Shape) -> Iterator[str]:
     yield from ("$scope module violations $end", f"$var string 1 {text} pins $end", "$upscope $end", "$upscope $end")
     yield from ("$enddefinitions $end", "#0", "$dumpvars", *(f"0{code}" for code in codes), f"s- {text}", "$end")
     now, end = 0, 0
-    for time, change in sorted(
-        _changes(run, dict(zip(wires, codes, strict=True)), text, shape), key=lambda one: one[0]
-    ):
+    changes = [_pulses(code, run.pulses[wire], shape) for wire, code in zip(wires, codes, strict=True)]
+    for time, change in heapq.merge(*changes, _violations(text, run.violations), key=itemgetter(0)):
         end = max(end, time)
         if time != now:
             yield f"#{time}"
@@ -54,22 +55,27 @@ def vcd(netlist: Netlist, run: Run, shape: Shape) -> Iterator[str]:
     yield f"#{end + 1}"
 
 
-def _changes(run: Run, codes: dict[str, str], text: str, shape: Shape) -> Iterator[tuple[int, str]]:
-    """Times and changes; those of one time in the order in which they hold."""
-    for wire, code in codes.items():
-        for place, time in enumerate(run.pulses[wire]):
-            if shape == "toggle":
-                yield time, f"{1 - place % 2}{code}"
-            else:
-                yield time, f"1{code}"
-                yield time + 1, f"0{code}"
-    by_time = defaultdict[int, list[str]](list)
-    for one in run.violations:
-        by_time[one.time].append(f"{encoded(one.instance)}.{encoded(one.pin)}:{one.rule}")
-    for time, pins in by_time.items():
-        yield time, f"s{','.join(pins)} {text}"
-        if time + 1 not in by_time:
-            yield time + 1, f"s- {text}"
+def _pulses(code: str, times: Sequence[int], shape: Shape) -> Iterator[tuple[int, str]]:
+    """Times and changes of a bit; those of one time in the order in which they hold."""
+    for place, time in enumerate(times):
+        if shape == "toggle":
+            yield time, f"{1 - place % 2}{code}"
+        else:
+            yield time, f"1{code}"
+            yield time + 1, f"0{code}"
+
+
+def _violations(code: str, violations: Sequence[Violation]) -> Iterator[tuple[int, str]]:
+    """Times and changes of the string that names the pins at which pulses come too soon."""
+    until = None
+    for time, found in itertools.groupby(violations, key=attrgetter("time")):
+        if until is not None and until < time:
+            yield until, f"s- {code}"
+        pins = ",".join(f"{encoded(one.instance)}.{encoded(one.pin)}:{one.rule}" for one in found)
+        yield time, f"s{pins} {code}"
+        until = time + 1
+    if until is not None:
+        yield until, f"s- {code}"
 
 
 def _code(number: int) -> str:

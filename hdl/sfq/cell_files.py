@@ -59,6 +59,8 @@ def parse_library(data: Any) -> Cells:
     """
     found = map_of(data, "a library")
     _check_fields(found, "a library", required=["cells"], optional=["source"])
+    if not map_of(found["cells"], "cells"):
+        raise ConfigError("cells must be one or more, not {}")
     return parse_cells(found["cells"], text_of(found.get("source", "no source"), "source"))
 
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hdl.common.config import ConfigError, describe_value, did_you_mean
-from hdl.common.plain_data import map_of, text_of, whole_number_of
+from hdl.common.plain_data import map_of, number_of, text_of, whole_number_of
 from hdl.sfq.cell_files import Cells, all_pins, load_library, parse_cells, pin_times
 from hdl.sfq.cells import Cell, Reaction, ps, ticks
 
@@ -143,7 +143,7 @@ def parse_event_json(document: Any, name: str = "netlist", library: Cells | None
     if not isinstance(named, dict | list):
         raise ConfigError(f"outputs must be a map or a list of wires, not {describe_value(named)}")
     outputs = tuple(text_of(wire, "outputs") for wire in named)
-    return Netlist(str(document.get("name", name)), instances, tuple(stimulus), outputs), stimulus
+    return Netlist(str(document.get("name") or name), instances, tuple(stimulus), outputs), stimulus
 
 
 def _instance(data: Any, at: str, library: Cells, tables: dict[str, Cell]) -> Instance:
@@ -171,6 +171,7 @@ def _own_cell(kind: str, data: Any, pins: list[str], at: str) -> Cell:
     for index, one in enumerate(transitions):
         for key in ("src", "trig", "dst"):
             text_of(map_of(one, f"{at}, transition {index}").get(key), f"{at}, transition {index}, {key}")
+        number_of(one.get("prio", 0), f"{at}, transition {index}, prio")
     triggers = {one["trig"] for one in transitions}
     inputs = tuple(pin for pin in dict.fromkeys([*pins, *sorted(triggers)]) if pin in triggers)
     outputs = tuple(pin for pin in pins if pin not in triggers)
@@ -205,7 +206,7 @@ def parse_stimulus(data: Any) -> Stimulus:
     ConfigError
         Naming the wire that is wrong.
     """
-    return {wire: _pulses(times, wire) for wire, times in map_of(data, "inputs").items()}
+    return {text_of(wire, "inputs"): _pulses(times, wire) for wire, times in map_of(data, "inputs").items()}
 
 
 def _pulses(times: Any, wire: str) -> list[int]:
