@@ -48,7 +48,7 @@ def read_structural(path: Path, cells: Cells) -> Netlist:
         with tempfile.TemporaryDirectory(prefix="niello-") as folder:
             modules = _modules(Path(folder), source, text, cells)
         if not modules:
-            raise ConfigError("no module in it")
+            raise ConfigError("no module with cells in it")
         return _netlist(*modules, cells)
     except ConfigError as error:
         raise BadInput(f"{shown(path)}: {error}".replace(f": {source}:", ":")) from None

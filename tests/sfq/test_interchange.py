@@ -135,7 +135,7 @@ NO_NETLIST = [
     (top("JTLL u(.a(i), .q(o));"), ': JTLL is not a cell, nor a module of the file; did you mean "JTL"?'),
     (top("assign o = !i;"), ": there is logic in the file ($logic_not); niello sfq map makes cells of it"),
     (top("JTL u(.a(i), .q(w)); JTL v(.a(i), .q(o));"), ": wire i is received by u.a and by v.a; SPLITTER"),
-    ("", ": no module in it"),
+    ("", ": no module with cells in it"),
     (top("JTL u(.a(i), .q(o)"), ":1: syntax error, unexpected TOK_ENDMODULE, expecting ')' or ','"),
     (
         top("JTL u(.b(i), .q(o));"),

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import json
 import re
 from collections import defaultdict
+from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
@@ -16,10 +18,11 @@ from flows.sfq.picture import run_picture
 from flows.sfq.waves import vcd, wavedrom
 from hdl.common.config import ConfigError
 from hdl.sfq.cell_files import load_library
-from hdl.sfq.netlist import Instance, Netlist
+from hdl.sfq.netlist import Instance, Netlist, parse_event_json
 from sim.sfq.event_model import run
 from tests.sfq.random_netlists import random_netlist
 
+DATA = Path(__file__).with_name("data")
 SVG = "{http://www.w3.org/2000/svg}"
 
 
@@ -178,3 +181,9 @@ def test_picture_of_many_pulses_stays_small():
 def test_picture_of_nothing_is_one():
     netlist = Netlist("empty", (), (), ())
     assert drawn(run_picture(netlist, run(netlist, {}), []))[1]["title"][0][1] == "empty"
+
+
+def test_picture_of_the_readme_is_fresh():
+    netlist, stimulus = parse_event_json(json.loads((DATA / "min_max.json").read_text()))
+    picture = Path(__file__).parents[2] / "docs" / "sfq_min_max.svg"
+    assert picture.read_text() == run_picture(netlist, run(netlist, stimulus), netlist.wires)
