@@ -39,10 +39,15 @@ def structural_verilog(netlist: Netlist, library: Cells) -> str:
     lines = [f"module {verilog_name(netlist.name)}(", ",\n".join(f"  {port}" for port in ports), ");"]
     lines += [f"  wire {verilog_name(wire)};" for wire in inside]
     for one in netlist.instances:
-        pins = ", ".join(f".{verilog_name(pin)}({verilog_name(wire)})" for pin, wire in one.pins.items())
+        ends = {pin: verilog_name(one.pins[pin]) if pin in one.pins else "" for pin in _pins(one.cell)}
+        pins = ", ".join(f".{verilog_name(pin)}({end})" for pin, end in ends.items())
         name = verilog_name(one.name, twin=one.name in wires)
         lines.append(f"  {verilog_name(keys[id(one.cell)])} {name} ({pins});")
     return HEAD + "\n".join([*lines, "endmodule", "", black_boxes(cells)])
+
+
+def _pins(cell: Cell) -> tuple[str, ...]:
+    return (*cell.inputs, *cell.outputs)
 
 
 def black_boxes(cells: Mapping[str, Cell]) -> str:

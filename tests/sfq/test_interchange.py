@@ -13,9 +13,11 @@ from flows.sfq.names import KEYWORDS, name_of, spice_names, verilog_name
 from flows.sfq.spice import spice_deck
 from flows.sfq.structural import read_structural
 from flows.sfq.verilog import structural_verilog
+from flows.tools import run_tool
 from hdl.common.config import ConfigError
 from hdl.sfq.cell_files import load_library
 from hdl.sfq.netlist import Instance, Netlist
+from sim.common import verilator
 from tests.sfq.random_netlists import ODD_NAMES, random_netlist
 
 LIBRARY = load_library("rsfqlib")
@@ -54,6 +56,20 @@ def test_spice_names_differ_in_more_than_case():
 def test_written_verilog_is_read_as_the_same(read):
     netlist, _ = random_netlist(np.random.default_rng(5), 80, odd=True)
     assert read(structural_verilog(netlist, LIBRARY)) == netlist
+
+
+def test_written_verilog_is_verilog(tmp_path):
+    """Verilator reads it, with reserved words and odd names."""
+    netlist, _ = random_netlist(np.random.default_rng(6), 60, odd=True)
+    jtl = LIBRARY["JTL"]
+    words = KEYWORDS - {*netlist.wires} - {"super", "this"}  # escaped or not, Verilator takes these two for classes
+    cells = tuple(Instance(f"{word}.u", jtl, {"a": word, "q": f"{word}!"}) for word in sorted(words))
+    inputs = (*netlist.inputs, *sorted(words))
+    whole = Netlist("all", (*netlist.instances, *cells), inputs, netlist.outputs)
+    (tmp_path / "all.v").write_text(structural_verilog(whole, LIBRARY))
+    argv = ["verilator", "--lint-only", "-Wno-SYMRSVDWORD", "all.v"]
+    run_tool(argv, cwd=tmp_path, log=tmp_path / "log", env=verilator.environment())
+    assert "%" not in (tmp_path / "log").read_text()  # no warning
 
 
 @pytest.mark.deep
