@@ -17,12 +17,12 @@ def check_fan_out(netlist: Netlist) -> None:
     ConfigError
         Naming the output: a cell receives it, too, or it is an input, or it stands twice.
     """
-    receivers, seen = netlist.receivers(), set()
+    receivers, inputs, seen = netlist.receivers(), set(netlist.inputs), set[str]()
     for wire in netlist.outputs:
         if wire in receivers:
             number, pin = receivers[wire]
             raise ConfigError(f"output {wire} is received by {netlist.instances[number].name}.{pin}, too; {HINT}")
-        if wire in netlist.inputs:
+        if wire in inputs:
             raise ConfigError(f"output {wire} is an input, too; a JTL between them makes two wires of it")
         if wire in seen:
             raise ConfigError(f"output {wire} stands twice; {HINT}")

@@ -101,9 +101,9 @@ def _netlist(name: str, module: dict[str, Any], cells: Cells) -> Netlist:
             continue
         instance = f"u{len(instances)}" if entry["hide_name"] else _name(key)
         instances.append(_instance(instance, entry, names, cells, "BLIF" if is_blif else "Verilog"))
-    driven = {wire for one in instances for pin, wire in one.pins.items() if pin in one.cell.outputs}
+    driven = set(inputs) | {wire for one in instances for pin, wire in one.pins.items() if pin in one.cell.outputs}
     for wire in outputs:
-        if wire not in driven and wire not in inputs:
+        if wire not in driven:
             raise ConfigError(f"output {wire} is driven by nothing")
     netlist = Netlist(name, tuple(instances), tuple(inputs), tuple(outputs))
     check_fan_out(netlist)

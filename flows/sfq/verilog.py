@@ -34,8 +34,8 @@ def structural_verilog(netlist: Netlist, library: Cells) -> str:
         raise ConfigError(f"netlist {netlist.name} has the name of a cell; give it another")
     ports = [f"input {verilog_name(wire)}" for wire in netlist.inputs]
     ports += [f"output {verilog_name(wire)}" for wire in netlist.outputs]
-    inside = [wire for wire in netlist.wires if wire not in {*netlist.inputs, *netlist.outputs}]
-    wires = set(netlist.wires)
+    wires, outside = set(netlist.wires), {*netlist.inputs, *netlist.outputs}
+    inside = [wire for wire in netlist.wires if wire not in outside]
     lines = [f"module {verilog_name(netlist.name)}(", ",\n".join(f"  {port}" for port in ports), ");"]
     lines += [f"  wire {verilog_name(wire)};" for wire in inside]
     for one in netlist.instances:
