@@ -69,7 +69,7 @@ def _violations(code: str, violations: Sequence[Violation]) -> Iterator[tuple[in
     """Times and changes of the string that names the pins at which pulses come too soon."""
     until = None
     for time, found in itertools.groupby(violations, key=attrgetter("time")):
-        if until is not None and until < time:
+        if until is not None:
             yield until, f"s- {code}"
         pins = ",".join(f"{encoded(one.instance)}.{encoded(one.pin)}:{one.rule}" for one in found)
         yield time, f"s{pins} {code}"
@@ -81,7 +81,6 @@ def _violations(code: str, violations: Sequence[Violation]) -> Iterator[tuple[in
 def _code(number: int) -> str:
     found = chr(FIRST_CODE + number % CODES)
     while number := number // CODES:
-        number -= 1
         found += chr(FIRST_CODE + number % CODES)
     return found
 

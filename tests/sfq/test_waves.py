@@ -96,6 +96,8 @@ def test_vcd_tells_violations(example):
             place, rule = one.rsplit(":", 1)
             found.append((time, *map(name_of, place.rsplit(".", 1)), rule))
     assert found == [(one.time, one.instance, one.pin, one.rule) for one in result.violations]
+    cleared = {time for time, value in changes["violations.pins"] if value == "-"}
+    assert cleared == {one.time + 1 for one in result.violations}
 
 
 def test_vcd_keeps_pulses_of_adjacent_ticks_apart():
