@@ -47,7 +47,7 @@ def _python() -> Finding:
 
 
 def _programs() -> list[Finding]:
-    reasons = {"g++": "the simulator's models", "make": "the build", "perl": "Verilator"}
+    reasons = {"g++": "the simulator's models and the event kernel", "make": "the build", "perl": "Verilator"}
     return [
         Finding(f"{name}, for {reason}", shutil.which(name), True, f"sudo apt-get install {name}")
         for name, reason in reasons.items()

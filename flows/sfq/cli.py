@@ -45,7 +45,8 @@ def sfq_run(
     engine: Annotated[str, typer.Option(help="model.")] = "model",
 ) -> None:
     """Pulses at the outputs of a netlist, and every pulse that came too soon, exact to 0.1 ps."""
-    from flows.sfq.run import Conditions, run_file
+    from flows.sfq.conditions import Conditions
+    from flows.sfq.run import run_file
 
     emit(**run_file(netlist, Conditions(policy, seed, until, library, inputs), engine))
 
@@ -94,8 +95,8 @@ def sfq_plot(
     inputs: InputsOption = None,
 ) -> None:
     """A run as a picture or as waveforms; pulses that came too soon are red, with the cell's name."""
+    from flows.sfq.conditions import Conditions
     from flows.sfq.plot import plot_file
-    from flows.sfq.run import Conditions
 
     emit(**plot_file(netlist, Conditions(policy, seed, until, library, inputs), out, all_wires, pulses))
 
@@ -111,3 +112,43 @@ def sfq_cells(
     from flows.sfq.cells import cells_of, one_cell
 
     emit(**(cells_of(library) if cell is None else one_cell(library, cell)))
+
+
+@sfq.command("margins")
+def sfq_margins(
+    netlist: NetlistArgument,
+    sigma: Annotated[float, typer.Option(help="Relative sigma of a cell's delays, fixed in a trial.")] = 0.05,
+    global_sigma: Annotated[float, typer.Option(help="Relative sigma of all delays of a trial.")] = 0.0,
+    jitter_ps: Annotated[float, typer.Option(metavar="PS", help="Sigma of each pulse's delay.")] = 0.0,
+    windows: Annotated[str, typer.Option(help="scaled: windows grow with a cell's delays; fixed.")] = "scaled",
+    trials: Annotated[int, typer.Option(help="At each point.")] = 1000,
+    seed: Annotated[int, typer.Option(help="Of all random numbers.")] = 1,
+    accept: Annotated[
+        str, typer.Option(help="order: pulses of all outputs in their order; count: only so many.")
+    ] = "order",
+    expect: Annotated[
+        str, typer.Option(help="nominal: as without a spread; recorded: the outputs in the file.")
+    ] = "nominal",
+    wanted: Annotated[float, typer.Option("--yield", help="That a margin's ends still have.")] = 0.99,
+    sweep: Annotated[
+        list[str] | None, typer.Option(help="scale, period, bias, sigma or jitter; several may be given.")
+    ] = None,
+    least: Annotated[float | None, typer.Option("--from", help="Where the sweep begins.")] = None,
+    most: Annotated[float | None, typer.Option("--to", help="Where it ends.")] = None,
+    policy: Annotated[
+        str, typer.Option(help="As for run; a pulse that comes too soon fails the trial anyway.")
+    ] = "flag",
+    until: Annotated[float | None, typer.Option(metavar="PS", help="As for run; scales with the period.")] = None,
+    library: LibraryOption = None,
+    inputs: InputsOption = None,
+    threads: Annotated[int | None, typer.Option(help="All cores unless given; the results are the same.")] = None,
+    picture: Annotated[Path | None, typer.Option("-o", "--output", metavar="FILE.svg", help="A picture.")] = None,
+) -> None:
+    """Yield under spread delays, arrivals at the outputs, the pins that fail most, and how far a quantity may go."""
+    from flows.sfq.margins import Options, margins_of_file
+
+    options = Options(
+        *(sigma, global_sigma, jitter_ps, windows, trials, seed, accept, expect, wanted),
+        *(tuple(sweep or ()), least, most, policy, until, library, inputs, threads),
+    )
+    emit(**margins_of_file(netlist, options, picture))

@@ -9,8 +9,9 @@ from typing import Any, cast
 from flows.errors import BadInput
 from flows.output import check_output, write_output
 from flows.paths import shown
+from flows.sfq.conditions import Conditions
 from flows.sfq.picture import run_picture
-from flows.sfq.run import Conditions, run_model
+from flows.sfq.run import run_model
 from flows.sfq.waves import SHAPES, Shape, vcd, wavedrom
 from flows.store import disk_errors
 from hdl.common.config import ConfigError
@@ -36,7 +37,7 @@ def plot_file(
     if pulses is not None and (out.suffix != ".vcd" or pulses not in SHAPES):
         raise BadInput(f"--pulses must be one of {', '.join(SHAPES)}, with -o FILE.vcd, not {pulses}")
     check_output(out, inputs=(path, *([conditions.inputs] if conditions.inputs else [])))
-    netlist, result = run_model(path, conditions)
+    netlist, result, _ = run_model(path, conditions)
     wires = netlist.wires if all_wires else list(dict.fromkeys([*netlist.inputs, *netlist.outputs]))
     try:
         if out.suffix == ".svg":

@@ -1,33 +1,23 @@
-"""`niello sfq run`: what a pulse netlist does."""
+"""`niello sfq run`: what a pulse netlist does, on the engine of the user's choice."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from flows.errors import BadInput
-from flows.paths import shown
-from flows.sfq.netlists import read_netlist
-from hdl.common.config import ConfigError
-from hdl.sfq.cells import ps, ticks
-from hdl.sfq.netlist import Netlist
-from sim.sfq.event_model import POLICIES, NeverAtRest, Policy, Run, run
-
-MOST_SEED = 0xFFFF
+from flows.sfq.conditions import Conditions, Rules, not_at_rest
+from flows.sfq.engine import load_kernel
+from hdl.sfq.cells import ps
+from hdl.sfq.netlist import Netlist, Stimulus
+from sim.sfq import event_model
+from sim.sfq.event_model import NeverAtRest, Run, Violation
 
 ENGINES = ("model",)
 
-
-@dataclass(frozen=True)
-class Conditions:
-    """What a run is asked for beside its netlist: options of the command line, as the user wrote them."""
-
-    policy: str = "flag"
-    seed: int = 0
-    until_ps: float | None = None
-    library: str | None = None
-    inputs: Path | None = None
+PATIENCE = 200_000
+"""Deliveries, about a second's worth, after which the compiled kernel takes over from the event model."""
 
 
 def run_file(path: Path, conditions: Conditions, engine: str) -> dict[str, Any]:
@@ -40,46 +30,47 @@ def run_file(path: Path, conditions: Conditions, engine: str) -> dict[str, Any]:
     """
     if engine not in ENGINES:
         raise BadInput(f"--engine must be one of {', '.join(ENGINES)}, not {engine}")
-    netlist, result = run_model(path, conditions)
-    return {"netlist": netlist.name, **shown_result(netlist, result)}
+    netlist, result, worked = run_model(path, conditions)
+    return shown_run(netlist, result.pulses, result.violations) | {"deliveries": result.deliveries, "engine": worked}
 
 
-def run_model(path: Path, conditions: Conditions) -> tuple[Netlist, Run]:
-    """The netlist in a file, and what the golden model makes of it.
+def run_model(path: Path, conditions: Conditions) -> tuple[Netlist, Run, str]:
+    """The netlist in a file, what the golden model makes of it, and what did it: `python` or `kernel`.
 
     Raises
     ------
     BadInput
         As `run_file`.
     """
-    policy, seed, until_ps = conditions.policy, conditions.seed, conditions.until_ps
-    if policy not in POLICIES:
-        raise BadInput(f"--policy must be one of {', '.join(POLICIES)}, not {policy}")
-    if not 0 <= seed <= MOST_SEED:
-        raise BadInput(f"--seed must be in 0..{MOST_SEED}, not {seed}")
+    rules = conditions.rules()
+    netlist, stimulus = conditions.read(path)
     try:
-        until = None if until_ps is None else ticks(until_ps, "--until")
-    except ConfigError as error:
-        raise BadInput(str(error)) from None
-    if until is not None and until < 0:
-        raise BadInput(f"--until must be at least 0, not {until_ps:g}")
-    netlist, stimulus = read_netlist(path, conditions.library, conditions.inputs)
-    try:
-        return netlist, run(netlist, stimulus, policy=cast("Policy", policy), seed=seed, until=until)
+        return netlist, *_run(netlist, stimulus, rules)
     except NeverAtRest as error:
-        raise BadInput(f"{shown(path)}: {error}", hint="--until PS stops it at a time") from None
+        raise not_at_rest(path, error) from None
 
 
-def shown_result(netlist: Netlist, result: Run) -> dict[str, Any]:
-    """A run as JSON: pulses at the outputs, violations, sizes."""
-    violations = [
-        {"time_ps": ps(one.time), "inst": one.instance, "cell": one.cell, "pin": one.pin, "rule": one.rule}
-        for one in result.violations
-    ]
+def _run(netlist: Netlist, stimulus: Stimulus, rules: Rules) -> tuple[Run, str]:
+    """The two give the same; the kernel is loaded only where it pays."""
+    if event_model.MOST_DELIVERIES > PATIENCE:
+        try:
+            return event_model.run(netlist, stimulus, **rules, most=PATIENCE), "python"
+        except NeverAtRest:
+            kernel = load_kernel()
+        if kernel is not None:
+            return kernel.load(netlist).run(stimulus, **rules), "kernel"
+    return event_model.run(netlist, stimulus, **rules), "python"
+
+
+def shown_run(netlist: Netlist, pulses: Mapping[str, Sequence[int]], violations: Iterable[Violation]) -> dict[str, Any]:
+    """A run as JSON: sizes, pulses at the outputs, violations."""
     return {
-        "outputs": {wire: [ps(time) for time in result.pulses[wire]] for wire in netlist.outputs},
-        "violations": violations,
+        "netlist": netlist.name,
         "cells": len(netlist.instances),
         "jj": netlist.junctions,
-        "deliveries": result.deliveries,
+        "outputs": {wire: [ps(time) for time in pulses[wire]] for wire in netlist.outputs},
+        "violations": [
+            {"time_ps": ps(one.time), "inst": one.instance, "cell": one.cell, "pin": one.pin, "rule": one.rule}
+            for one in violations
+        ],
     }

@@ -14,6 +14,7 @@ xorshift of 16 bits, seeded by `coin_seed`, which moves on with every violating 
 from __future__ import annotations
 
 import heapq
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -23,9 +24,13 @@ from hdl.sfq.netlist import Instance, Netlist, Stimulus, coin_seed
 Policy = Literal["flag", "drop", "randomise"]
 POLICIES: tuple[str, ...] = get_args(Policy)
 
-MOST_DELIVERIES = 3_000_000
+MOST_DELIVERIES = 30_000_000
 
 Rule = Literal["transition_time", "prior_input"]
+
+
+DelayOf = Callable[[int, int, str, int], int]
+"""A delay in place of the table's: of the instance's number, how many pulses it had obeyed, the output, the table's."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +63,17 @@ class Run:
 class NeverAtRest(Exception):
     """Pulses go round and round."""
 
+    def __init__(self, netlist: Netlist, most: int):
+        super().__init__(f"{netlist.name} is not at rest after {most:,} pulses")
+
+
+def check_options(policy: str, seed: int) -> None:
+    """Raises ValueError if the policy or the seed of its coins is none."""
+    if policy not in POLICIES:
+        raise ValueError(f"policy must be one of {', '.join(POLICIES)}, not {policy}")
+    if not 0 <= seed < 1 << 16:
+        raise ValueError(f"seed must be in 0..65535, not {seed}")
+
 
 class _Machine:
     """An instance at work."""
@@ -68,6 +84,7 @@ class _Machine:
         self.blocked_until = dict.fromkeys(instance.cell.inputs, 0)
         self.last: dict[str, int] = {}
         self.coin = coin_seed(seed, index)
+        self.taken = 0
 
     def order(self, pins: set[str]) -> list[str]:
         """Pins whose pulses come together, in the order in which they are taken."""
@@ -90,6 +107,7 @@ class _Machine:
         for other, time in reaction.blocks.items():
             self.blocked_until[other] = max(self.blocked_until[other], now + time)
         self.last[pin] = now
+        self.taken += 1
         return reaction.fires
 
     def toss(self) -> bool:
@@ -103,7 +121,14 @@ class _Machine:
 
 
 def run(
-    netlist: Netlist, stimulus: Stimulus, *, policy: Policy = "flag", seed: int = 0, until: int | None = None
+    netlist: Netlist,
+    stimulus: Stimulus,
+    *,
+    policy: Policy = "flag",
+    seed: int = 0,
+    until: int | None = None,
+    delay_of: DelayOf | None = None,
+    most: int | None = None,
 ) -> Run:
     """Simulates until nothing happens any more.
 
@@ -112,18 +137,18 @@ def run(
     policy : what becomes of violating pulses
     seed : of the coins of `randomise`, below 2**16
     until : the last tick that is looked at; a netlist with loops may never come to rest
+    delay_of : delays of its own for every pulse, above 0
+    most : deliveries after which it gives up; `MOST_DELIVERIES` if it is not given
 
     Raises
     ------
     ValueError
         If the policy or seed is none.
     NeverAtRest
-        After `MOST_DELIVERIES`.
+        After more than `most` deliveries.
     """
-    if policy not in POLICIES:
-        raise ValueError(f"policy must be one of {', '.join(POLICIES)}, not {policy}")
-    if not 0 <= seed < 1 << 16:
-        raise ValueError(f"seed must be in 0..65535, not {seed}")
+    check_options(policy, seed)
+    most = MOST_DELIVERIES if most is None else most
     machines = [_Machine(instance, index, seed) for index, instance in enumerate(netlist.instances)]
     receivers = netlist.receivers()
     pulses: dict[str, list[int]] = {wire: [] for wire in netlist.wires}
@@ -156,7 +181,8 @@ def run(
                 continue
             for output, delay in machine.obey(pin, now).items():
                 if output in instance.pins:
-                    send(instance.pins[output], now + delay)
-        if deliveries > MOST_DELIVERIES:
-            raise NeverAtRest(f"{netlist.name} is not at rest after {MOST_DELIVERIES:,} pulses")
+                    chosen = delay_of(index, machine.taken - 1, output, delay) if delay_of else delay
+                    send(instance.pins[output], now + chosen)
+        if deliveries > most:
+            raise NeverAtRest(netlist, most)
     return Run({wire: sorted(set(times)) for wire, times in pulses.items()}, violations, deliveries)

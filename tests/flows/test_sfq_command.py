@@ -67,6 +67,20 @@ def test_sfq_run_stops_a_loop_where_it_is_told(tmp_path: Path, capsys: pytest.Ca
     assert result["outputs"] == {"out": [12.5, 25.0, 37.5]}
 
 
+def test_sfq_run_has_a_compiled_engine_for_what_is_long(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, results = file_of(tmp_path, LOOP), {}
+    for patience in (200, 100):
+        monkeypatch.setattr("flows.sfq.run.PATIENCE", patience)
+        results[patience] = result_of(capsys, path, "--until", "1000")
+    assert [one.pop("engine") for one in results.values()] == ["python", "kernel"]
+    assert results[200] == results[100] and results[100]["deliveries"] == 161
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    monkeypatch.setenv("NIELLO_BUILD", str(tmp_path / "build"))
+    assert result_of(capsys, path, "--until", "1000") == results[200] | {"engine": "python"}
+
+
 def refused(*arguments: str) -> str:
     with pytest.raises(BadInput) as caught:
         app(args=["sfq", "run", *arguments], standalone_mode=False)
@@ -95,6 +109,7 @@ def test_sfq_run_refuses_a_bad_file(tmp_path: Path, document: Any, message: str)
         (["--seed", "65536"], "--seed must be in 0..65535, not 65536"),
         (["--engine", "spice"], "--engine must be one of model, not spice"),
         (["--until", "0.05"], "--until must be a multiple of 0.1 ps, not 0.05"),
+        (["--until", "-5"], "--until must be at least 0, not -5"),
     ],
 )
 def test_sfq_run_refuses_a_bad_option(tmp_path: Path, options: list[str], message: str) -> None:

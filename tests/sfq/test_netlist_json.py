@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -57,7 +58,7 @@ def test_cells_of_another_library_bring_their_tables():
 def test_order_of_pins_in_a_state_is_part_of_a_cell():
     """Pulses that come together are taken in it, so a table that differs only there is another table."""
     merge = load_library("rsfqlib")["MERGE"]
-    turned = type(merge)(**{**vars(merge), "states": {"0": dict(reversed(merge.states["0"].items()))}})
+    turned = replace(merge, states={"0": dict(reversed(merge.states["0"].items()))})
     assert turned == merge
     instances = tuple(Instance(f"u{n}", cell, {"a": f"a{n}", "b": f"b{n}"}) for n, cell in enumerate((merge, turned)))
     netlist = Netlist("two", instances, ("a0", "b0", "a1", "b1"), ())
