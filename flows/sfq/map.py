@@ -1,0 +1,197 @@
+"""`niello sfq map`: logic to a verified netlist of pulse cells."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from flows.errors import BadInput, NielloError
+from flows.output import check_output, write_output
+from flows.paths import shown
+from flows.sfq.mapping.aig import Aig
+from flows.sfq.mapping.assembly import Mapped, assembled
+from flows.sfq.mapping.checks import Simulation, equivalent, logic_of, simulated
+from flows.sfq.mapping.covering import SCRIPTS, covered, scripts_for
+from flows.sfq.mapping.front_end import read_source
+from flows.sfq.mapping.insertion import inserted
+from flows.sfq.mapping.kit import Kit, kit_of
+from flows.sfq.mapping.levels import Problem, improved, problem_of, staged
+from flows.sfq.mapping.network import LogicNetwork, Operand
+from flows.sfq.mapping.timing import timed
+from flows.store import disk_errors
+from hdl.sfq.cells import TICKS_PER_PS, ps
+from hdl.sfq.netlist import DEFAULT_LIBRARY
+from hdl.sfq.netlist_json import event_json
+from sim.sfq.event_model import MOST_DELIVERIES, NeverAtRest
+
+MOST_PHASES = 8
+MOST_INTERVAL = 64
+"""Cycles from a wave to the next: beyond it a loop is refused."""
+
+MOST_WAVES = 4096
+
+PULSES = 400_000
+"""Pulses at cells that the check by simulation takes, at most, where its waves are not given."""
+
+LEAST_WAVES, USUAL_WAVES = 4, 64
+"""Of that check, whatever they take."""
+
+SEED = 1
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A network with its stages, and what it costs."""
+
+    script: str
+    network: LogicNetwork
+    stages: Mapping[str, int]
+    interval: int
+    flip_flops: int
+    junctions: int
+
+
+def map_file(
+    path: Path,
+    *,
+    top: str | None = None,
+    phases: int = 1,
+    library: str = DEFAULT_LIBRARY,
+    scripts: int | None = None,
+    waves: int | None = None,
+    out: Path | None = None,
+) -> dict[str, Any]:
+    """Maps a file of Verilog, BLIF or AIGER, checks the netlist against it, and writes it.
+
+    `jj` counts the cells, and a splitter for every clocked cell but one: one tree for all. With several phases, each
+    with a tree of its own, `netlist_jj` is that much less.
+
+    Raises
+    ------
+    BadInput
+        If the source or an option is wrong.
+    NielloError
+        If the netlist is not what the source is; nothing is written then.
+    """
+    if not 1 <= phases <= MOST_PHASES:
+        raise BadInput(f"--phases must be in 1..{MOST_PHASES}, not {phases}")
+    if scripts is not None and not 1 <= scripts <= len(SCRIPTS):
+        raise BadInput(f"--scripts must be in 1..{len(SCRIPTS)}, not {scripts}")
+    if waves is not None and not 1 <= waves <= MOST_WAVES:
+        raise BadInput(f"--waves must be in 1..{MOST_WAVES}, not {waves}")
+    if out is not None:
+        check_output(out, inputs=(path,))
+    kit = kit_of(library)
+    with tempfile.TemporaryDirectory(prefix="niello-map-") as name:
+        folder = Path(name)
+        source = read_source(path, top, folder)
+        best = _best(source, kit, phases, folder, scripts or scripts_for(source))
+        pipeline = inserted(best.network, best.stages, kit, phases, best.interval)
+        timing = timed(pipeline, kit)
+        mapped = assembled(top or path.stem, source.inputs, source.outputs, pipeline, timing, kit)
+        logic = logic_of(mapped)
+        wires = dict(zip(best.network.inputs, source.inputs, strict=True))
+        registers = [Operand(wires.get(one.signal, f"u_{one.signal}"), one.waves) for one in best.network.registers]
+        same = equivalent(logic, source, source.inputs, registers, folder)
+    cells = len(mapped.stages)
+    try:
+        simulation = simulated(mapped, source, source.inputs, _waves(mapped) if waves is None else waves, SEED)
+    except NeverAtRest as error:
+        raise BadInput(f"--waves {waves} are too many: {error}") from None
+    if not same or simulation.wrong or simulation.violations:
+        raise NielloError(
+            f"{shown(path)}: the netlist is not what the source is: equivalent {same}, wrong bits {simulation.wrong},"
+            f" pulses that come too soon {simulation.violations}"
+        )
+    counts = Counter(one.cell.name for one in mapped.netlist.instances)
+    delays = sum(timing.delays.values())
+    clock_splitters = cells - 1
+    biases = [one.cell.bias_ua for one in mapped.netlist.instances]
+    if out is not None:
+        with disk_errors(out, hint="make room, or name another file with -o"):
+            write_output(out, _document(mapped, simulation, library).encode())
+    return {
+        "circuit": mapped.netlist.name,
+        "jj": best.junctions + delays * kit.delay.junctions,
+        "gates": len(best.network.gates),
+        "dff": best.flip_flops,
+        "splitters": best.network.splitters,
+        "clock_splitters": clock_splitters,
+        "delays": delays,
+        "depth": mapped.depth,
+        "phases": phases,
+        "equivalent": same,
+        "simulated_waves": simulation.count,
+        "wrong_bits": simulation.wrong if simulation.count else None,
+        "violations": simulation.violations if simulation.count else None,
+        "latency_cycles": -(-mapped.depth // phases),
+        "interval_cycles": mapped.interval,
+        "period_ps": ps(mapped.period),
+        "clock_ghz": round(1000 * TICKS_PER_PS / mapped.period, 2) if mapped.period else None,
+        "bias_ma": round(sum(b for b in biases if b is not None) / 1000, 3) if None not in biases else None,
+        "netlist_jj": mapped.netlist.junctions,
+        "cells": dict(sorted(counts.items())),
+        "script": best.script,
+        "netlist": str(out) if out else None,
+    }
+
+
+def _waves(mapped: Mapped) -> int:
+    """How many waves the check by simulation takes: some, or none where the model would not come to an end."""
+    pins, before = len(mapped.netlist.receivers()), mapped.depth // mapped.phases + 1
+    waves = max(LEAST_WAVES, min(USUAL_WAVES, PULSES // (pins + 1) // mapped.interval - before))
+    return waves if ((waves - 1) * mapped.interval + before) * pins <= MOST_DELIVERIES else 0
+
+
+def _best(source: Aig, kit: Kit, phases: int, folder: Path, scripts: int) -> Candidate:
+    """The candidate of least junctions; of equal ones, that of the first script."""
+    found = [_candidate(script, network, kit, phases) for script, network in covered(source, kit, folder, scripts)]
+    best = min(found, key=lambda one: one.junctions)
+    if phases == 1:
+        return best
+    problem = problem_of(best.network, phases, best.interval)
+    return _costed(best.script, best.network, problem, improved(problem, best.stages), best.interval, kit)
+
+
+def _candidate(script: str, network: LogicNetwork, kit: Kit, phases: int) -> Candidate:
+    """A network staged at the shortest interval at which all its loops can be kept."""
+    for interval in range(1, MOST_INTERVAL + 1):
+        problem = problem_of(network, phases, interval)
+        stages = staged(problem)
+        if stages is not None:
+            return _costed(script, network, problem, stages, interval, kit)
+    raise BadInput(f"a loop takes more than {MOST_INTERVAL} cycles from a wave to the next")
+
+
+def _costed(
+    script: str, network: LogicNetwork, problem: Problem, stages: Mapping[str, int], interval: int, kit: Kit
+) -> Candidate:
+    flip_flops = sum(problem.chains(stages).values())
+    clocked = len(network.gates) + flip_flops
+    junctions = sum(kit.cell(gate.cell).cell.junctions for gate in network.gates.values())
+    junctions += flip_flops * kit.flip_flop.cell.junctions
+    junctions += (network.splitters + clocked - 1) * kit.splitter.junctions
+    return Candidate(script, network, stages, interval, flip_flops, junctions)
+
+
+def _document(mapped: Mapped, simulation: Simulation, library: str) -> str:
+    """Event JSON, with what it takes to drive the netlist; the pulses are those of the check by simulation."""
+    document = event_json(mapped.netlist, simulation.stimulus, library)
+    document |= {
+        "phases": mapped.phases,
+        "period_ps": ps(mapped.period),
+        "clocks": {wire: {"phase": one.phase, "first_ps": ps(one.first)} for wire, one in mapped.clocks.items()},
+        "interval_cycles": mapped.interval,
+        "depth": mapped.depth,
+        "latency_cycles": -(-mapped.depth // mapped.phases),
+        "inputs_at_ps": ps(mapped.inputs_at),
+        "outputs_at_ps": {wire: ps(time) for wire, time in mapped.outputs_at.items()},
+        "waves": {wire: list(bits) for wire, bits in simulation.waves.items()},
+        "stages": mapped.stages,
+    }
+    return json.dumps(document) + "\n"
