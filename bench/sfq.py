@@ -2,10 +2,15 @@
 
     .venv/bin/python bench/sfq.py [NAME ...] [--circuits DIR] [--phases 1 2 3 4]
 
-All of them, or:
+All of them but the last three, or:
 
-    model   pulse deliveries a second of the event model, its compiled kernel and its Monte Carlo
-    map     what the mapper makes of every AIGER file in the folder of `--circuits`; left out without it
+    model    pulse deliveries a second of the event model, its compiled kernel and its Monte Carlo
+    circuit  JTL and cells against JoSIM; margins, delays and windows of the decks
+    curves   synapse and neuron against stored curves
+    map      what the mapper makes of every AIGER file in the folder of `--circuits`; left out without it
+    fit      what hdl/sfq/neuromorphic.yml holds, with errors
+    optimise what a search from the decks' parameters finds; many minutes
+    picture  draws docs/sfq_neuromorphic.svg
 
 Prints a line a figure, with its target, and one JSON object at the end.
 """
@@ -16,7 +21,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from bench import sfq_map, sfq_model
+from bench import sfq_circuit, sfq_map, sfq_model, sfq_neuromorphic
 from bench.common import Benches, run
 
 
@@ -30,10 +35,19 @@ def main() -> None:
     def mapped() -> dict[str, Any]:
         return {f"phases_{count}": sfq_map.measure(arguments.circuits, count) for count in arguments.phases}
 
-    benches: Benches = {"model": sfq_model.model}
+    benches: Benches = {
+        "model": sfq_model.model,
+        "circuit": sfq_circuit.circuit,
+        "curves": sfq_neuromorphic.curves,
+    }
     if arguments.circuits is not None:
-        benches["map"] = mapped
-    run(benches, arguments.names)
+        benches = {**benches, "map": mapped}
+    asked: Benches = {
+        "fit": sfq_neuromorphic.fit,
+        "optimise": sfq_circuit.optimise,
+        "picture": sfq_neuromorphic.picture,
+    }
+    run({**benches, **asked}, arguments.names or list(benches))
 
 
 if __name__ == "__main__":

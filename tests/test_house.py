@@ -24,6 +24,7 @@ ARROWS = {
         "hdl.*.cells",
         "hdl.*.cell_files",
         "hdl.*.netlist",
+        "hdl.*.neuromorphic",
         "hdl.*.config",
     ),
     "boards": ("boards", "hdl", "sim"),

@@ -40,7 +40,7 @@ def test_any_cells_and_names_come_back(seed):
     rng = np.random.default_rng(seed)
     # Three of a name: in a file they are told apart, and the name of one of them looks like the second of another.
     own = [own_cell(rng, name) for name in ("X", "X", "X", "X_2", "JTL")]
-    netlist, stimulus = random_netlist(rng, 60, own=own, odd=True)
+    netlist, stimulus = random_netlist(rng, 120, own=own, odd=True)
     document = held_to_itself(netlist, stimulus, "rsfqlib")
     assert set(document["cells"]) >= {"X", "X_2", "X_3", "X_4", "JTL_2"}
 
