@@ -7,6 +7,7 @@ All of them but the last three, or:
     model    pulse deliveries a second of the event model, its compiled kernel and its Monte Carlo
     circuit  JTL and cells against JoSIM; margins, delays and windows of the decks
     curves   synapse and neuron against stored curves
+    emulation  LUTs a cell, routed clock, clocks a run of the generated gateware
     map      what the mapper makes of every AIGER file in the folder of `--circuits`; left out without it
     fit      what hdl/sfq/neuromorphic.yml holds, with errors
     optimise what a search from the decks' parameters finds; many minutes
@@ -21,7 +22,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from bench import sfq_circuit, sfq_map, sfq_model, sfq_neuromorphic
+from bench import sfq_circuit, sfq_emulation, sfq_map, sfq_model, sfq_neuromorphic
 from bench.common import Benches, run
 
 
@@ -39,6 +40,7 @@ def main() -> None:
         "model": sfq_model.model,
         "circuit": sfq_circuit.circuit,
         "curves": sfq_neuromorphic.curves,
+        "emulation": sfq_emulation.emulation,
     }
     if arguments.circuits is not None:
         benches = {**benches, "map": mapped}

@@ -121,7 +121,7 @@ class Block:
             path
             for folder in (ROOT / "hdl" / "common", ROOT / "hdl" / self.family)
             for path in sorted(folder.rglob("*"))
-            if path.suffix in (".py", ".rdl", ".v", ".sv")
+            if path.suffix in (".py", ".rdl", ".v", ".sv", ".json")
         ]
 
     def simulation_sources(self) -> list[Path]:
@@ -161,6 +161,15 @@ BLOCKS = {
             bench="sim.simd.matmul_bench",
             default="matmul_digits",
             from_memory=True,
+        ),
+        Block(
+            name="sfq.emulation",
+            summary="a netlist of single-flux-quantum pulse logic at work, exact to the step",
+            config="hdl.sfq.config:EmulationConfig",
+            component="hdl.sfq.emulation:Emulation",
+            vectors="sim.sfq.emulation_vectors",
+            bench="sim.sfq.emulation_bench",
+            default="min_max",
         ),
     ]
 }

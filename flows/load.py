@@ -75,7 +75,7 @@ class Design:
     @functools.cached_property
     def config_sha256(self) -> str:
         """Identity of what is built: block and all parameters, defaults included."""
-        content = {"block": self.block.name, "params": self.config.model_dump(mode="json")}
+        content = {"block": self.block.name, "params": self.config.identity}
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 

@@ -42,13 +42,19 @@ def sfq_run(
     until: UntilOption = None,
     library: LibraryOption = None,
     inputs: InputsOption = None,
-    engine: Annotated[str, typer.Option(help="model.")] = "model",
+    engine: Annotated[str, typer.Option(help="model, or rtl: as gateware, in Verilator.")] = "model",
+    mode: Annotated[
+        str | None,
+        typer.Option(
+            metavar="skip|tick", help="Of rtl: a clock for each time at which pulses come (default), or for every tick."
+        ),
+    ] = None,
 ) -> None:
     """Pulses at the outputs of a netlist, and every pulse that came too soon, exact to 0.1 ps."""
     from flows.sfq.conditions import Conditions
     from flows.sfq.run import run_file
 
-    emit(**run_file(netlist, Conditions(policy, seed, until, library, inputs), engine))
+    emit(**run_file(netlist, Conditions(policy, seed, until, library, inputs), engine, mode))
 
 
 @sfq.command("convert")

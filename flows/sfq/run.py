@@ -7,16 +7,19 @@ from pathlib import Path
 from typing import Any
 
 from flows.errors import BadInput
+from flows.paths import shown
 from flows.sfq.conditions import Conditions, not_at_rest
 from flows.sfq.engine import simulate
+from hdl.common.config import ConfigError
 from hdl.sfq.cells import ps
 from hdl.sfq.netlist import Netlist
 from sim.sfq.event_model import NeverAtRest, Run, Violation
 
-ENGINES = ("model",)
+ENGINES = ("model", "rtl")
+MODES = ("skip", "tick")
 
 
-def run_file(path: Path, conditions: Conditions, engine: str) -> dict[str, Any]:
+def run_file(path: Path, conditions: Conditions, engine: str, mode: str | None = None) -> dict[str, Any]:
     """The pulses at a netlist's outputs, and its violations, times in ps.
 
     Raises
@@ -26,6 +29,12 @@ def run_file(path: Path, conditions: Conditions, engine: str) -> dict[str, Any]:
     """
     if engine not in ENGINES:
         raise BadInput(f"--engine must be one of {', '.join(ENGINES)}, not {engine}")
+    if mode is not None and mode not in MODES:
+        raise BadInput(f"--mode must be one of {', '.join(MODES)}, not {mode}")
+    if mode is not None and engine != "rtl":
+        raise BadInput(f"--mode is of --engine rtl, not of {engine}")
+    if engine == "rtl":
+        return _run_rtl(path, conditions, mode or MODES[0])
     netlist, result, worked = run_model(path, conditions)
     return shown_run(netlist, result.pulses, result.violations) | {"deliveries": result.deliveries, "engine": worked}
 
@@ -44,6 +53,20 @@ def run_model(path: Path, conditions: Conditions) -> tuple[Netlist, Run, str]:
         return netlist, *simulate(netlist, stimulus, **rules)
     except NeverAtRest as error:
         raise not_at_rest(path, error) from None
+
+
+def _run_rtl(path: Path, conditions: Conditions, mode: str) -> dict[str, Any]:
+    """In gateware made of the netlist, in Verilator."""
+    from flows.sfq.rtl import emulate
+
+    rules = conditions.rules()
+    netlist, stimulus = conditions.read(path)
+    try:
+        found = emulate(netlist, stimulus, mode=mode, **rules)
+    except ConfigError as error:
+        raise BadInput(f"{shown(path)}: {error}") from None
+    more = {"engine": "rtl", "mode": mode, "clocks": found.clocks, "steps": found.steps}
+    return shown_run(netlist, found.pulses, found.violations) | more
 
 
 def shown_run(netlist: Netlist, pulses: Mapping[str, Sequence[int]], violations: Iterable[Violation]) -> dict[str, Any]:

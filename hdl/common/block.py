@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from pathlib import Path
+from typing import Any
 
 from hdl.common.config import Config
 from hdl.common.registers import RegisterMap, load_registers
@@ -26,6 +27,11 @@ class BlockConfig(Config):
     @abstractmethod
     def register_source(self) -> tuple[Path, dict[str, int]] | None:
         """The block's SystemRDL file, and the parameters that it is elaborated with; None if it has no registers."""
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """All that the gateware depends on, as plain data: the fields, and what they name."""
+        return self.model_dump(mode="json")
 
     @property
     def registers(self) -> RegisterMap | None:

@@ -33,6 +33,10 @@ class Beats:
     def __len__(self) -> int:
         return len(self.data)
 
+    def first(self, beats: int) -> Beats:
+        """The first so many of them."""
+        return Beats(self.data[:beats], None if self.last is None else self.last[:beats])
+
 
 def data_of(outputs: Mapping[str, Beats], role: str, beats: int, width: int) -> npt.NDArray[np.uint8]:
     """TDATA of the stream of that role, once it is (beats, width).

@@ -40,6 +40,7 @@ struct StreamJob {
     uint8_t* last;           // TLAST of each beat, or null
     uint64_t* stamps;        // cycle of each beat's handshake, or null
     uint64_t beats;          // to give, or to expect
+    uint64_t packets;        // after so many TLASTs no more beats are expected; 0: `beats` says how many
     uint64_t done;           // given, or taken
     uint64_t stall;          // probability that a stall begins, times 2^32
     uint64_t random;         // state of the generator
@@ -152,6 +153,7 @@ template <typename Stream> struct Output {
         if (Stream::kLast) job.last[job.done] = last;
         if (job.stamps) job.stamps[job.done] = cycle;
         ++job.done;
+        if (last && job.packets && --job.packets == 0) job.beats = job.done;
         moved = true;
         return kDone;
     }

@@ -24,9 +24,10 @@ from sim.common.axi_lite import AxiLite
 from sim.common.beats import Beats
 from sim.common.design_ports import DesignPorts, Stream
 from sim.common.errors import BusError, HarnessError
+from sim.common.harness_abi import Memory, MemoryTraffic
 from sim.common.verilate import build_library, load_library
 
-__all__ = ["BusError", "Harness", "HarnessError", "HarnessResult", "build_harness"]
+__all__ = ["BusError", "Harness", "HarnessError", "HarnessResult", "Memory", "MemoryTraffic", "build_harness"]
 
 GLUE = ("harness.cpp", "harness_activity.h", "harness_memory.h")
 RESET_CYCLES = 4
@@ -54,43 +55,6 @@ class HarnessResult:
     cycles: int
     total_cycles: int
     stamps: dict[str, npt.NDArray[np.uint64]] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Memory:
-    """The memory behind a design's AXI4 port. Accesses outside of it are answered with SLVERR.
-
-    Attributes
-    ----------
-    image : uint8 (bytes,)
-        What it holds; the design changes it in place.
-    base : int
-        Byte address of its first byte.
-    latency_cycles : int
-        From a request to the first beat of its answer, at least.
-    stall : float in [0, 1)
-        Share of cycles in which each channel stands still.
-    bandwidth : float in (0, 2]
-        Beats that reads and writes together may move in a cycle.
-    seed : int
-        Of the stalls.
-    """
-
-    image: npt.NDArray[np.uint8]
-    base: int = 0
-    latency_cycles: int = 4
-    stall: float = 0.0
-    bandwidth: float = 2.0
-    seed: int = 0
-
-
-@dataclass(frozen=True)
-class MemoryTraffic:
-    """Beats that a memory moved since it was attached; `refused` lay outside of it."""
-
-    read_beats: int
-    written_beats: int
-    refused_beats: int
 
 
 def build_harness(
@@ -298,6 +262,7 @@ class Harness:
         timestamps: bool = False,
         reset_at: int | None = None,
         registers: Mapping[int, int] | None = None,
+        packets: Mapping[str, int] | None = None,
     ) -> HarnessResult:
         """Give every input beat, take `expected` beats from every output, then see that no more come.
 
@@ -322,6 +287,8 @@ class Harness:
             came until then, and give it again from the start.
         registers : mapping, optional
             Address to value, written before the first beat (and again after `reset_at`).
+        packets : mapping, optional
+            By role, the packets to take where nobody knows how many beats they have; `expected` then says the most.
 
         Raises
         ------
@@ -340,6 +307,8 @@ class Harness:
             taken = [abi.no_beats(stream, expected.get(stream.role, 0)) for stream in self.ports.outputs]
             job = abi.Job(max_cycles=limit, max_idle_cycles=max_idle_cycles, drain_cycles=drain_cycles)
             streams, stamps = abi.stream_states([*given, *taken], chance, seed, timestamps)
+            for number, stream in enumerate(self._streams()):
+                streams[number].packets = (packets or {}).get(stream.role, 0)
             for address, value in (registers or {}).items():
                 self.write(address, value)
             code = self._library.harness_run(self._handle, ctypes.byref(job), streams)
@@ -348,7 +317,10 @@ class Harness:
             if limit != abi.NEVER:
                 self.reset()
         roles = [stream.role for stream in self._streams()]
-        outputs = {stream.role: beats for stream, beats in zip(self.ports.outputs, taken, strict=True)}
+        outputs = {
+            stream.role: beats.first(state.done)
+            for stream, beats, state in zip(self.ports.outputs, taken, streams[len(given) :], strict=True)
+        }
         cycles = 0 if abi.NEVER in (job.first_input, job.last_output) else job.last_output - job.first_input + 1
         return HarnessResult(outputs, cycles, job.cycles, dict(zip(roles, stamps, strict=True)) if timestamps else {})
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -21,14 +22,51 @@ MEAN_STALL_CYCLES = 3.0
 """Of the lengths that harness.cpp draws."""
 
 
+@dataclass(frozen=True)
+class Memory:
+    """The memory behind a design's AXI4 port. Accesses outside of it are answered with SLVERR.
+
+    Attributes
+    ----------
+    image : uint8 (bytes,)
+        What it holds; the design changes it in place.
+    base : int
+        Byte address of its first byte.
+    latency_cycles : int
+        From a request to the first beat of its answer, at least.
+    stall : float in [0, 1)
+        Share of cycles in which each channel stands still.
+    bandwidth : float in (0, 2]
+        Beats that reads and writes together may move in a cycle.
+    seed : int
+        Of the stalls.
+    """
+
+    image: npt.NDArray[np.uint8]
+    base: int = 0
+    latency_cycles: int = 4
+    stall: float = 0.0
+    bandwidth: float = 2.0
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class MemoryTraffic:
+    """Beats that a memory moved since it was attached; `refused` lay outside of it."""
+
+    read_beats: int
+    written_beats: int
+    refused_beats: int
+
+
 class StreamState(ctypes.Structure):
-    """One stream of a run: its beats, how many were given or taken, and its stalls."""
+    """One stream of a run: its beats, how many were given or taken, its stalls, and packets to take if they count."""
 
     _fields_ = [
         ("data", ctypes.c_void_p),
         ("last", ctypes.c_void_p),
         ("stamps", ctypes.c_void_p),
-        *((name, ctypes.c_uint64) for name in ("beats", "done", "stall", "random")),
+        *((name, ctypes.c_uint64) for name in ("beats", "packets", "done", "stall", "random")),
     ]
 
 

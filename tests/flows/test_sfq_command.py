@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from flows.cli import app
-from flows.errors import BadInput
+from flows.errors import BadInput, NielloError
 
 DATA = Path(__file__).parent.parent / "sfq" / "data"
 SPLITTER: dict[str, Any] = {
@@ -107,7 +107,8 @@ def test_sfq_run_refuses_a_bad_file(tmp_path: Path, document: Any, message: str)
     [
         (["--policy", "obey"], "--policy must be one of flag, drop, randomise, not obey"),
         (["--seed", "65536"], "--seed must be in 0..65535, not 65536"),
-        (["--engine", "spice"], "--engine must be one of model, not spice"),
+        (["--engine", "spice"], "--engine must be one of model, rtl, not spice"),
+        (["--mode", "jump"], "--mode must be one of skip, tick, not jump"),
         (["--until", "0.05"], "--until must be a multiple of 0.1 ps, not 0.05"),
         (["--until", "-5"], "--until must be at least 0, not -5"),
     ],
@@ -121,3 +122,23 @@ def test_sfq_run_gives_up_on_a_loop(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     path = file_of(tmp_path, LOOP)
     message = "FILE: netlist is not at rest after 1,000 pulses (hint: --until PS stops it at a time)"
     assert refused(path).replace(path, "FILE") == message
+
+
+@pytest.mark.deep
+@pytest.mark.parametrize("mode", ["skip", "tick"])
+def test_sfq_run_emulates(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, mode: str
+) -> None:
+    """The same JSON as the model's, even where the first try has too few slots; and a loop that never rests."""
+    monkeypatch.setenv("NIELLO_BUILD", str(tmp_path / "build"))
+    monkeypatch.setattr("flows.sfq.rtl.FIRST_SLOTS", 2)
+    path = file_of(tmp_path, SPLITTER | {"inputs": {"in": [0, 0.2, 0.4, 0.6, 0.8, 1.0, 1.5, 20]}})
+    for policy in ("flag", "randomise"):
+        expected = result_of(capsys, path, "--policy", policy, "--seed", "3")
+        got = result_of(capsys, path, "--policy", policy, "--seed", "3", "--engine", "rtl", "--mode", mode)
+        assert got["mode"] == mode and expected.pop("deliveries") and expected.items() <= got.items()
+    looped = result_of(capsys, file_of(tmp_path, LOOP), "--engine", "rtl", "--mode", mode, "--until", "40")
+    assert looped["outputs"] == {"out": [12.5, 25.0, 37.5]}
+    monkeypatch.setattr("flows.sfq.rtl.MOST_CAPTURES", 100)
+    with pytest.raises(NielloError, match=r"100 (expected|captures).*\(hint: --until PS stops a netlist that never"):
+        app(args=["sfq", "run", file_of(tmp_path, LOOP), "--engine", "rtl", "--mode", mode], standalone_mode=False)
