@@ -21,7 +21,7 @@ from flows.sfq.mapping.front_end import read_source
 from flows.sfq.mapping.insertion import inserted
 from flows.sfq.mapping.kit import Kit, kit_of
 from flows.sfq.mapping.levels import Problem, improved, problem_of, staged
-from flows.sfq.mapping.network import LogicNetwork, Operand
+from flows.sfq.mapping.network import ONE, ZERO, LogicNetwork, Operand
 from flows.sfq.mapping.timing import timed
 from flows.store import disk_errors
 from hdl.sfq.cells import TICKS_PER_PS, ps
@@ -95,9 +95,7 @@ def map_file(
         timing = timed(pipeline, kit)
         mapped = assembled(top or path.stem, source.inputs, source.outputs, pipeline, timing, kit)
         logic = logic_of(mapped)
-        wires = dict(zip(best.network.inputs, source.inputs, strict=True))
-        registers = [Operand(wires.get(one.signal, f"u_{one.signal}"), one.waves) for one in best.network.registers]
-        same = equivalent(logic, source, source.inputs, registers, folder)
+        same = equivalent(logic, source, _registers(best.network, source), folder)
     cells = len(mapped.stages)
     try:
         simulation = simulated(mapped, source, source.inputs, _waves(mapped) if waves is None else waves, SEED)
@@ -139,6 +137,15 @@ def map_file(
         "script": best.script,
         "netlist": str(out) if out else None,
     }
+
+
+def _registers(network: LogicNetwork, source: Aig) -> list[Operand | int | None]:
+    """What each register of the source is in the netlist."""
+    known: dict[str, str | int] = {signal: f"u_{signal}" for signal in network.gates}
+    known |= zip(network.inputs, source.inputs, strict=True)
+    known |= {ONE: 1, ZERO: 0}
+    found = [(known.get(one.signal), one.waves) for one in network.registers]
+    return [Operand(signal, waves) if isinstance(signal, str) else signal for signal, waves in found]
 
 
 def _waves(mapped: Mapped) -> int:

@@ -41,14 +41,14 @@ def aag(aig):
 
 
 def value_of(aig, literal, bits):
-    """A literal's value by its definition."""
+    """A literal's value by its definition; bits are those of the inputs, then of the registers."""
     variable = literal >> 1
     if variable == 0:
         value = 0
-    elif variable <= len(aig.inputs):
+    elif variable <= aig.sources:
         value = bits[variable - 1]
     else:
-        one, other = aig.ands[variable - 1 - len(aig.inputs)]
+        one, other = aig.ands[variable - 1 - aig.sources]
         value = value_of(aig, one, bits) & value_of(aig, other, bits)
     return value ^ (literal & 1)
 

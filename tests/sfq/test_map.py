@@ -169,6 +169,40 @@ def test_feed_forward_registers_delay_by_a_wave(tmp_path):
     assert drive(out, waves)["y"][2:] == right
 
 
+def every_run(aig, waves, count):
+    """Outputs of waves, from every state that the registers may have had at first."""
+    runs = []
+    for first in every_case(len(aig.following)):
+        state, outputs = first, []
+        for k in range(count):
+            bits = (*(waves[name][k] for name in aig.inputs), *state)
+            outputs.append([value_of(aig, literal, bits) for literal in aig.drivers])
+            state = tuple(value_of(aig, literal, bits) for literal in aig.following)
+        runs.append(outputs)
+    return runs
+
+
+@pytest.mark.deep
+@pytest.mark.parametrize("seed", range(200, 216))
+def test_random_registers(tmp_path, seed):
+    """Loops; shared, idle, constant registers: outputs are the source's where its first state is all the same."""
+    random = Random(seed)
+    aig = random_aig(random, random.randrange(1, 5), random.randrange(3, 30), 3, random.randrange(1, 5))
+    path, out = tmp_path / "loop.aag", tmp_path / "loop.json"
+    path.write_text(aag(aig))
+    try:
+        assert map_file(path, phases=1 + seed % 3, scripts=1, waves=4, out=out)["equivalent"] is True
+    except BadInput as error:
+        assert error.message == "a register holds the same for ever"
+        return
+    waves = random_bits(random, aig.inputs, 12)
+    found, runs = drive(out, waves), every_run(aig, waves, 12)
+    for k in range(12):
+        for index, name in enumerate(aig.outputs):
+            possible = {run[k][index] for run in runs}
+            assert len(possible) > 1 or found[name][k] in possible
+
+
 @pytest.mark.deep
 @pytest.mark.parametrize("phases", [1, 3])
 def test_mac4_accumulates(tmp_path, phases):
@@ -299,5 +333,5 @@ def test_bad_option_is_refused(options, message):
 def test_register_that_never_changes_is_refused(tmp_path):
     path = tmp_path / "idle.blif"
     path.write_text(blif(".latch q q 2", ".names a q y", "11 1", inputs="a"))
-    with pytest.raises(BadInput, match=r"^a register always holds the same \(hint: write it as a constant\)$"):
+    with pytest.raises(BadInput, match=r"^a register holds the same for ever \(hint: nothing says what that is"):
         map_file(path, scripts=1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,18 +74,21 @@ class Aig:
                 column.append(None if one & zero & 1 else one & 1)
         return dict(zip(self.outputs, table, strict=True))
 
-    def core(self, representatives: Sequence[int] | None = None) -> bytes:
+    def core(self, instead: Mapping[int, int] | None = None, without: Collection[int] = ()) -> bytes:
         """Binary AIGER of the logic between registers: these are inputs and outputs, after the others; no names.
 
-        Where a register has another one as its representative, that one's value is taken instead of its own.
+        Parameters
+        ----------
+        instead : literals that are taken instead of those of variables
+        without : registers, by number, whose next values are no outputs
         """
-        first = 1 + len(self.inputs)
-        instead = {first + index: first + other for index, other in enumerate(representatives or ())}
+        taken = instead or {}
 
         def literal(one: int) -> int:
-            return 2 * instead.get(one >> 1, one >> 1) + (one & 1)
+            return taken.get(one >> 1, one & ~1) ^ (one & 1)
 
-        results = [literal(one) for one in (*self.drivers, *self.following)]
+        following = [one for index, one in enumerate(self.following) if index not in without]
+        results = [literal(one) for one in (*self.drivers, *following)]
         text = f"aig {self.sources + len(self.ands)} {self.sources} 0 {len(results)} {len(self.ands)}\n"
         text += "".join(f"{one}\n" for one in results)
         coded = bytearray()

@@ -81,23 +81,30 @@ def logic_of(mapped: Mapped) -> Logic:
     return Logic(gates, outputs)
 
 
-def equivalent(logic: Logic, source: Aig, inputs: Sequence[str], registers: Sequence[Operand], folder: Path) -> bool:
-    """Whether ABC proves that a netlist is its source.
+def equivalent(logic: Logic, source: Aig, registers: Sequence[Operand | int | None], folder: Path) -> bool:
+    """Whether ABC proves that a netlist is its source, by induction over waves.
 
     Parameters
     ----------
-    inputs : wires of the source's inputs
-    registers : what each register of the source is in the netlist: a gate's or input's value, one or more waves ago
+    registers : what each register of the source is in the netlist: the value of a gate or input one or more waves ago,
+        or a constant, or None where the netlist does without it
 
     Raises
     ------
     ToolError
         If ABC comes to no answer.
     """
-    keys = [_through(logic, one) for one in registers]
-    first = {key: index for index, key in reversed(list(enumerate(keys)))}
-    (folder / "source.aig").write_bytes(source.core([first[key] for key in keys]))
-    (folder / "netlist.blif").write_text(_blif(logic, inputs, keys, first))
+    keys = [_through(logic, one) if isinstance(one, Operand) else one for one in registers]
+    first = {key: index for index, key in reversed(list(enumerate(keys))) if isinstance(key, Operand)}
+    at = 1 + len(source.inputs)
+    instead = {
+        at + index: 2 * (at + first[key]) if isinstance(key, Operand) else key
+        for index, key in enumerate(keys)
+        if key is not None
+    }
+    without = {index for index, key in enumerate(keys) if key is None}
+    (folder / "source.aig").write_bytes(source.core(instead, without))
+    (folder / "netlist.blif").write_text(_blif(logic, source.inputs, keys, first))
     log = folder / "cec.log"
     run_tool(["yosys-abc", "-q", "cec -n source.aig netlist.blif"], cwd=folder, log=log, timeout_s=_TIMEOUT_S)
     text = log.read_text(errors="replace")
@@ -118,7 +125,9 @@ def _through(logic: Logic, operand: Operand) -> Operand:
     return Operand(signal, waves)
 
 
-def _blif(logic: Logic, inputs: Sequence[str], keys: Sequence[Operand], first: Mapping[Operand, int]) -> str:
+def _blif(
+    logic: Logic, inputs: Sequence[str], keys: Sequence[Operand | int | None], first: Mapping[Operand, int]
+) -> str:
     """The circuit between registers: these are inputs and outputs, after the others. Names are numbers."""
     numbers = {name: f"n{index}" for index, name in enumerate([*inputs, *logic.gates])}
 
@@ -127,10 +136,14 @@ def _blif(logic: Logic, inputs: Sequence[str], keys: Sequence[Operand], first: M
         return f"r{first[found]}" if found.waves else numbers[found.signal]
 
     lines = []
-    results = [f"o{index}" for index in range(len(logic.outputs) + len(keys))]
-    followed = [*logic.outputs.values(), *(Operand(key.signal, key.waves - 1) for key in keys)]
-    for result, operand in zip(results, followed, strict=True):
-        lines += [f".names {name(operand)} {result}", "1 1"]
+    kept = [key for key in keys if key is not None]
+    results = [f"o{index}" for index in range(len(logic.outputs) + len(kept))]
+    followed = [Operand(key.signal, key.waves - 1) if isinstance(key, Operand) else key for key in kept]
+    for result, one in zip(results, [*logic.outputs.values(), *followed], strict=True):
+        if isinstance(one, Operand):
+            lines += [f".names {name(one)} {result}", "1 1"]
+        else:
+            lines += [f".names {result}", *(["1"] if one else [])]
     for signal, (table, operands) in logic.gates.items():
         if table == (0, 1) and operands:
             continue  # a flip-flop, which `name` looks through

@@ -48,7 +48,7 @@ SCRIPTS = {
 ADDER_SCRIPTS = ("dch", "dc2 slack")
 """Those that are tried where there are full adders, too, which then stay whole."""
 
-MOST_WORK = 12_000
+MOST_WORK = 9_000
 LEAST_SCRIPTS = 3
 """ANDs times scripts: the larger a graph is, the fewer are tried."""
 

@@ -43,7 +43,8 @@ class LogicNetwork:
     ----------
     inputs : signals of the source's inputs, in order
     gates : by the signal that each drives; of operands of the same wave, drivers come first
-    outputs, registers : what each of the source's outputs and registers is, in order
+    outputs, registers : what each of the source's outputs and registers is, in order; a register may be a gate that is
+        not there, because nothing needs it
     """
 
     inputs: tuple[str, ...]
@@ -95,7 +96,7 @@ def network_of(
     Raises
     ------
     BadInput
-        If a register never changes.
+        If registers take one another's values for ever.
     """
     plain = len(source.inputs)
     following = dict(zip(inputs[plain:], outputs[len(source.outputs) :], strict=True))
@@ -105,13 +106,11 @@ def network_of(
         waves, passed = 0, set[str]()
         while signal not in inputs[:plain]:
             if signal in passed:
-                raise _never_changes()
+                raise BadInput("a register holds the same for ever", hint="nothing says what that is; write a constant")
             passed.add(signal)
             if signal in following:
                 signal, waves = following[signal], waves + 1
             elif mapped[signal][0] in constants:
-                if waves:
-                    raise _never_changes()
                 return Operand(constants[mapped[signal][0]])
             elif mapped[signal][0] == "=":
                 signal = mapped[signal][1][0]
@@ -133,10 +132,6 @@ def network_of(
     fixed = {ONE: Gate(kit.inverter.cell.name, ()), ZERO: Gate(kit.flip_flop.cell.name, ())}
     fixed = {name: gate for name, gate in fixed.items() if name in asked}
     return LogicNetwork(tuple(inputs[:plain]), fixed | kept, tuple(found), registers)
-
-
-def _never_changes() -> BadInput:
-    return BadInput("a register always holds the same", hint="write it as a constant")
 
 
 def _reached(gates: Mapping[str, Gate], outputs: Sequence[Operand]) -> set[str]:
