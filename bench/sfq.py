@@ -2,16 +2,19 @@
 
     .venv/bin/python bench/sfq.py [NAME ...] [--circuits DIR] [--phases 1 2 3 4]
 
-All of them but the last three, or:
+Those above the line, or the ones that are named:
 
-    model    pulse deliveries a second of the event model, its compiled kernel and its Monte Carlo
-    circuit  JTL and cells against JoSIM; margins, delays and windows of the decks
-    curves   synapse and neuron against stored curves
-    emulation  LUTs a cell, routed clock, clocks a run of the generated gateware
-    map      what the mapper makes of every AIGER file in the folder of `--circuits`; left out without it
-    fit      what hdl/sfq/neuromorphic.yml holds, with errors
-    optimise what a search from the decks' parameters finds; many minutes
-    picture  draws docs/sfq_neuromorphic.svg
+    model           pulse deliveries a second of the event model, its compiled kernel and its Monte Carlo
+    circuit         JTL and cells against JoSIM; margins, delays and windows of the decks
+    curves          synapse and neuron against stored curves
+    emulation       LUTs a cell, routed clock, clocks a run of the gateware that is made from a netlist
+    processor       deliveries a second and cycles a delivery of the gateware that takes its netlist at run time
+    map             what the mapper makes of every AIGER file in the folder of `--circuits`; left out without it
+    ------
+    processor_ecp5  look-up tables, memories and routed clock of the processor
+    fit             what hdl/sfq/neuromorphic.yml holds, with errors
+    optimise        what a search from the decks' parameters finds; many minutes
+    picture         draws docs/sfq_neuromorphic.svg
 
 Prints a line a figure, with its target, and one JSON object at the end.
 """
@@ -22,7 +25,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from bench import sfq_circuit, sfq_emulation, sfq_map, sfq_model, sfq_neuromorphic
+from bench import sfq_circuit, sfq_emulation, sfq_map, sfq_model, sfq_neuromorphic, sfq_processor
 from bench.common import Benches, run
 
 
@@ -41,10 +44,12 @@ def main() -> None:
         "circuit": sfq_circuit.circuit,
         "curves": sfq_neuromorphic.curves,
         "emulation": sfq_emulation.emulation,
+        "processor": sfq_processor.processor,
     }
     if arguments.circuits is not None:
         benches = {**benches, "map": mapped}
     asked: Benches = {
+        "processor_ecp5": sfq_processor.ecp5,
         "fit": sfq_neuromorphic.fit,
         "optimise": sfq_circuit.optimise,
         "picture": sfq_neuromorphic.picture,

@@ -171,6 +171,15 @@ BLOCKS = {
             bench="sim.sfq.emulation_bench",
             default="min_max",
         ),
+        Block(
+            name="sfq.processor",
+            summary="runs netlists of pulse logic, exact to 0.1 ps",
+            config="hdl.sfq.processor_config:ProcessorConfig",
+            component="hdl.sfq.processor:Processor",
+            vectors="sim.sfq.processor_vectors",
+            bench="sim.sfq.processor_bench",
+            default="sfq_processor",
+        ),
     ]
 }
 

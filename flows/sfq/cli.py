@@ -42,19 +42,25 @@ def sfq_run(
     until: UntilOption = None,
     library: LibraryOption = None,
     inputs: InputsOption = None,
-    engine: Annotated[str, typer.Option(help="model, or rtl: as gateware, in Verilator.")] = "model",
+    engine: Annotated[
+        str,
+        typer.Option(
+            help="model; rtl: gateware made of the netlist, in Verilator; processor: gateware that takes any netlist."
+        ),
+    ] = "model",
     mode: Annotated[
         str | None,
         typer.Option(
             metavar="skip|tick", help="Of rtl: a clock for each time at which pulses come (default), or for every tick."
         ),
     ] = None,
+    port: Annotated[str | None, typer.Option(help="Of processor: serial port of a board that runs it.")] = None,
 ) -> None:
     """Pulses at the outputs of a netlist, and every pulse that came too soon, exact to 0.1 ps."""
     from flows.sfq.conditions import Conditions
     from flows.sfq.run import run_file
 
-    emit(**run_file(netlist, Conditions(policy, seed, until, library, inputs), engine, mode))
+    emit(**run_file(netlist, Conditions(policy, seed, until, library, inputs), engine, mode, port))
 
 
 @sfq.command("convert")

@@ -15,12 +15,21 @@ from hdl.sfq.cells import ps
 from hdl.sfq.netlist import Netlist
 from sim.sfq.event_model import NeverAtRest, Run, Violation
 
-ENGINES = ("model", "rtl")
+ENGINES = ("model", "rtl", "processor")
 MODES = ("skip", "tick")
 
 
-def run_file(path: Path, conditions: Conditions, engine: str, mode: str | None = None) -> dict[str, Any]:
+def run_file(
+    path: Path, conditions: Conditions, engine: str, mode: str | None = None, port: str | None = None
+) -> dict[str, Any]:
     """The pulses at a netlist's outputs, and its violations, times in ps.
+
+    Parameters
+    ----------
+    mode : of the engine `rtl`: `skip`, which None means, or `tick`
+    port : of the engine `processor`: serial port of a board that runs it; None is the Verilated design
+
+    `port`: serial port of a board that runs `sfq_processor`, for the engine `processor`; None is the Verilated design.
 
     Raises
     ------
@@ -33,8 +42,12 @@ def run_file(path: Path, conditions: Conditions, engine: str, mode: str | None =
         raise BadInput(f"--mode must be one of {', '.join(MODES)}, not {mode}")
     if mode is not None and engine != "rtl":
         raise BadInput(f"--mode is of --engine rtl, not of {engine}")
+    if port is not None and engine != "processor":
+        raise BadInput(f"--port is of --engine processor, not of {engine}")
     if engine == "rtl":
         return _run_rtl(path, conditions, mode or MODES[0])
+    if engine == "processor":
+        return _run_processor(path, conditions, port)
     netlist, result, worked = run_model(path, conditions)
     return shown_run(netlist, result.pulses, result.violations) | {"deliveries": result.deliveries, "engine": worked}
 
@@ -66,6 +79,20 @@ def _run_rtl(path: Path, conditions: Conditions, mode: str) -> dict[str, Any]:
     except ConfigError as error:
         raise BadInput(f"{shown(path)}: {error}") from None
     more = {"engine": "rtl", "mode": mode, "clocks": found.clocks, "steps": found.steps}
+    return shown_run(netlist, found.pulses, found.violations) | more
+
+
+def _run_processor(path: Path, conditions: Conditions, port: str | None) -> dict[str, Any]:
+    """On gateware that takes the netlist as data, in Verilator or on a board."""
+    from flows.sfq.processor import run_on_processor
+
+    rules = conditions.rules()
+    netlist, stimulus = conditions.read(path)
+    try:
+        found = run_on_processor(netlist, stimulus, port=port, **rules)
+    except ConfigError as error:
+        raise BadInput(f"{shown(path)}: {error}") from None
+    more = {"engine": "processor", "deliveries": found.deliveries, "cycles": found.cycles}
     return shown_run(netlist, found.pulses, found.violations) | more
 
 

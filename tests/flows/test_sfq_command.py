@@ -107,8 +107,9 @@ def test_sfq_run_refuses_a_bad_file(tmp_path: Path, document: Any, message: str)
     [
         (["--policy", "obey"], "--policy must be one of flag, drop, randomise, not obey"),
         (["--seed", "65536"], "--seed must be in 0..65535, not 65536"),
-        (["--engine", "spice"], "--engine must be one of model, rtl, not spice"),
+        (["--engine", "spice"], "--engine must be one of model, rtl, processor, not spice"),
         (["--mode", "jump"], "--mode must be one of skip, tick, not jump"),
+        (["--port", "/dev/ttyUSB0"], "--port is of --engine processor, not of model"),
         (["--until", "0.05"], "--until must be a multiple of 0.1 ps, not 0.05"),
         (["--until", "-5"], "--until must be at least 0, not -5"),
     ],
@@ -142,3 +143,23 @@ def test_sfq_run_emulates(
     monkeypatch.setattr("flows.sfq.rtl.MOST_CAPTURES", 100)
     with pytest.raises(NielloError, match=r"100 (expected|captures).*\(hint: --until PS stops a netlist that never"):
         app(args=["sfq", "run", file_of(tmp_path, LOOP), "--engine", "rtl", "--mode", mode], standalone_mode=False)
+
+
+@pytest.mark.deep
+def test_sfq_run_gives_the_same_on_the_processor(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Recorded netlists, every policy, a loop that is stopped, and one that is not."""
+    paths = [DATA / "min_max.json", DATA / "full_adder_sync.json", file_of(tmp_path, SPLITTER)]
+    for path in paths:
+        for policy in ("flag", "drop", "randomise"):
+            options = (str(path), "--policy", policy, "--seed", "7")
+            found = result_of(capsys, *options, "--engine", "processor")
+            assert found.pop("cycles") > 0
+            assert found == result_of(capsys, *options) | {"engine": "processor"}
+    loop = file_of(tmp_path, LOOP)
+    assert result_of(capsys, loop, "--until", "40", "--engine", "processor")["outputs"] == {"out": [12.5, 25.0, 37.5]}
+    assert "netlist is not at rest after 3,000,000 pulses" in refused(loop, "--engine", "processor")
+    long = {**SPLITTER["netlist"][0], "cell": "LONG", "transitions": [
+        {"src": "idle", "trig": "a", "dst": "idle", "fire": {"l": 500, "r": 1}}
+    ]}  # fmt: skip
+    message = refused(file_of(tmp_path, {**SPLITTER, "netlist": [long]}), "--engine", "processor")
+    assert "cell LONG, state idle, pulse at a: the delay of l must be at most 409.5 ps for this processor" in message
