@@ -40,7 +40,10 @@ def _engines(incomplete: str) -> list[str]:
 DesignArgument = Annotated[
     str,
     typer.Argument(
-        metavar="DESIGN", help="A named design, or a YAML file.", show_default=False, autocompletion=_designs
+        metavar="DESIGN",
+        help="A named design, a YAML file, or a pulse netlist (JSON).",
+        show_default=False,
+        autocompletion=_designs,
     ),
 ]
 DesignsArgument = Annotated[

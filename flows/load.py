@@ -85,7 +85,7 @@ def named_designs() -> dict[str, Path]:
 
 
 def load_design(name_or_path: str) -> Design:
-    """The design of that name, or in that YAML file.
+    """The design of that name, or in that YAML file; of a netlist of pulse logic, FILE.json, its emulation.
 
     Raises
     ------
@@ -96,6 +96,8 @@ def load_design(name_or_path: str) -> Design:
     if name_or_path in known:
         return _load_file(known[name_or_path])
     path = Path(name_or_path)
+    if path.suffix == ".json":
+        return _emulation_of(path)
     if path.suffix in (".yml", ".yaml") or "/" in name_or_path or os.path.isfile(name_or_path):  # noqa: PTH113  no error for any name
         return _load_file(path)
     raise BadInput(f'no design "{name_or_path[:80]}"{did_you_mean(name_or_path[:80], list(known))}')
@@ -105,6 +107,24 @@ def _load_file(path: Path) -> Design:
     document = _read_map(path)
     try:
         return _design(path, document)
+    except ConfigError as error:
+        raise BadInput(f"{shown(path)}: {error}") from None
+
+
+def _emulation_of(path: Path) -> Design:
+    """With so many slots that no pulse can be lost."""
+    from flows.sfq.netlists import read_netlist
+    from hdl.sfq.emulation_plan import EmulationPlan
+    from hdl.sfq.netlist import DEFAULT_LIBRARY
+    from hdl.sfq.netlist_json import event_json
+
+    netlist, _ = read_netlist(path)
+    try:
+        longest = max(EmulationPlan(netlist, 1).delays, default=1)
+        slots = max(2, 1 << (longest - 1).bit_length())
+        # Its pulses are no part of the gateware.
+        params = {"netlist": event_json(netlist, {}, DEFAULT_LIBRARY), "slots": slots}
+        return _design(path, {"block": "sfq.emulation", "params": params})
     except ConfigError as error:
         raise BadInput(f"{shown(path)}: {error}") from None
 

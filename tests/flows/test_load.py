@@ -1,5 +1,6 @@
 """Everything that can be wrong with a design's file, by whole message."""
 
+import json
 import os
 
 import pytest
@@ -156,3 +157,19 @@ def test_load_refuses_a_folder(tmp_path):
     with pytest.raises(BadInput) as caught:
         load_design(str(tmp_path / "folder.yml"))
     assert str(caught.value) == f"{tmp_path}/folder.yml: a folder, not a YAML file"
+
+
+def test_load_makes_a_design_of_a_pulse_netlist(tmp_path):
+    """Pulses are no part of it; slots are as many as the longest delay has ticks, so that no pulse is lost."""
+    netlist = [{"inst": "s", "cell": "SPLIT", "pins": {"a": "in", "q0": "x", "q1": "y"}}]
+    designs = []
+    for pulses in ([], [1, 20]):
+        path = tmp_path / "split.json"
+        path.write_text(json.dumps({"netlist": netlist, "inputs": {"in": pulses}}))
+        designs.append(load_design(str(path)))
+    assert (designs[0].name, designs[0].block.name) == ("split", "sfq.emulation")
+    assert designs[0].config.slots == 64  # 6.3 ps
+    assert designs[0].config_sha256 == designs[1].config_sha256
+    message = refusal(tmp_path, json.dumps({"netlist": netlist}), "split.json")
+    assert message == "FILE: wire in, received by s.a, is driven by nothing"
+    assert refusal(tmp_path, '{"netlist": 3}', "split.json") == 'FILE: a netlist must be a map with a list "netlist"'
