@@ -9,6 +9,7 @@ Those above the line, or the ones that are named:
     curves          synapse and neuron against stored curves
     emulation       LUTs a cell, routed clock, clocks a run of the gateware that is made from a netlist
     processor       deliveries a second and cycles a delivery of the gateware that takes its netlist at run time
+    network         margins and accuracy of stochastic networks; their gateware against the model
     map             what the mapper makes of every AIGER file in the folder of `--circuits`; left out without it
     ------
     processor_ecp5  look-up tables, memories and routed clock of the processor
@@ -25,7 +26,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from bench import sfq_circuit, sfq_emulation, sfq_map, sfq_model, sfq_neuromorphic, sfq_processor
+from bench import sfq_circuit, sfq_emulation, sfq_map, sfq_model, sfq_network, sfq_neuromorphic, sfq_processor
 from bench.common import Benches, run
 
 
@@ -43,6 +44,7 @@ def main() -> None:
         "model": sfq_model.model,
         "circuit": sfq_circuit.circuit,
         "curves": sfq_neuromorphic.curves,
+        "network": sfq_network.network,
         "emulation": sfq_emulation.emulation,
         "processor": sfq_processor.processor,
     }

@@ -180,6 +180,15 @@ BLOCKS = {
             bench="sim.sfq.processor_bench",
             default="sfq_processor",
         ),
+        Block(
+            name="sfq.network",
+            summary="stochastic rate-coded networks of single-flux-quantum pulses",
+            config="hdl.sfq.network_config:StochasticConfig",
+            component="hdl.sfq.network:Network",
+            vectors="sim.sfq.network_vectors",
+            bench="sim.sfq.network_bench",
+            default="xor_network",
+        ),
     ]
 }
 

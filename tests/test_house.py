@@ -28,6 +28,8 @@ ARROWS = {
         "hdl.*.processor_config",
         "hdl.*.processor_image",
         "hdl.*.processor_words",
+        "hdl.*.network_config",
+        "hdl.*.network_packets",
         "hdl.*.config",
     ),
     "boards": ("boards", "hdl", "sim"),

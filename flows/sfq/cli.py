@@ -182,3 +182,33 @@ def sfq_map(
     from flows.sfq.map import map_file
 
     emit(**map_file(source, top=top, phases=phases, library=library, scripts=scripts, waves=waves, out=out))
+
+
+@sfq.command("train")
+def sfq_train(
+    design: Annotated[str, typer.Argument(metavar="DESIGN", help="A design of sfq.network.")],
+    output: Annotated[Path, typer.Option("-o", "--out", metavar="OUT.json", help="Where the currents go.")],
+    seed: Annotated[int, typer.Option(help="Of the training.")] = 1,
+) -> None:
+    """Train the bias currents of a stochastic network for its task."""
+    from flows.sfq.train import train_file
+
+    emit(**train_file(design, output, seed))
+
+
+@sfq.command("network")
+def sfq_network(
+    design: Annotated[str, typer.Argument(metavar="DESIGN", help="A design of sfq.network.")],
+    engine: Annotated[str, typer.Option(help="model, or rtl, which is held against the model.")] = "model",
+    seeds: Annotated[int, typer.Option(help="Chips, each with its own spread and noise.")] = 32,
+    slots: Annotated[int | None, typer.Option(help="Of a window; default: the design's.")] = None,
+    examples: Annotated[int | None, typer.Option(help="The first of the test set; default: all.")] = None,
+    picture: Annotated[Path | None, typer.Option(metavar="FILE.svg", help="Draw the sweeps.")] = None,
+    arrays: Annotated[
+        Path | None, typer.Option(metavar="FILE.npz", help="Write the network and its windows, for `niello run`.")
+    ] = None,
+) -> None:
+    """Margin, or accuracy, of a trained network against bias, spread, temperature and window length."""
+    from flows.sfq.network import network
+
+    emit(**network(design, engine, seeds, slots, examples, picture, arrays))
