@@ -13,8 +13,10 @@ import pytest
 
 from flows.errors import BadInput, NielloError
 from flows.paths import ROOT
+from flows.sfq.conditions import Conditions
 from flows.sfq.map import map_file
 from flows.sfq.mapping import checks
+from flows.sfq.plot import plot_file
 from hdl.sfq.cell_files import load_library
 from hdl.sfq.netlist import Netlist
 from tests.sfq.map_helpers import aag, drive, every_case, random_aig, value_of, word
@@ -335,3 +337,10 @@ def test_register_that_never_changes_is_refused(tmp_path):
     path.write_text(blif(".latch q q 2", ".names a q y", "11 1", inputs="a"))
     with pytest.raises(BadInput, match=r"^a register holds the same for ever \(hint: nothing says what that is"):
         map_file(path, scripts=1)
+
+
+@pytest.mark.deep
+def test_picture_in_docs_is_what_its_commands_draw(tmp_path):
+    map_file(EXAMPLES / "adder4.v", out=tmp_path / "adder4.json")
+    plot_file(tmp_path / "adder4.json", Conditions(until_ps=600), tmp_path / "adder4.svg", False, None)
+    assert (tmp_path / "adder4.svg").read_text() == (ROOT / "docs" / "sfq_adder.svg").read_text()
