@@ -12,7 +12,8 @@ from amaranth.hdl import ClockDomain, ClockSignal, Const, Elaboratable, Instance
 from amaranth.lib import io, wiring
 from amaranth.lib.cdc import ResetSynchronizer
 
-from boards.pll import Ecp5Pll, GowinPll, Ice40Pll, Pll, pll
+from boards.clock import board_pll
+from boards.pll import Ecp5Pll, GowinPll, Ice40Pll, Pll
 from hdl.common.repeated import Modules
 
 if TYPE_CHECKING:
@@ -26,24 +27,6 @@ NAME = "top"
 
 BRAM_READY_SECONDS = Fraction(15, 1_000_000)
 """iCE40: block RAM reads as zeroes for some 3 us after configuration; five times that, as Amaranth does."""
-
-
-def board_pll(board: Board, clock_hz: float) -> Pll | None:
-    """The PLL setting that makes `clock_hz` from the board's oscillator; None where they are the same.
-
-    Raises
-    ------
-    ConfigError
-        If the board's PLL cannot come within 1 %.
-    """
-    wanted_hz = round(clock_hz)
-    return None if wanted_hz == board.oscillator_hz else pll(board.family, board.oscillator_hz, wanted_hz)
-
-
-def actual_clock_hz(board: Board, clock_hz: float) -> int:
-    """The clock that a board really makes when asked for `clock_hz`, in Hz, rounded to nearest."""
-    setting = board_pll(board, clock_hz)
-    return board.oscillator_hz if setting is None else round(setting.output_hz)
 
 
 class PlatformTop(Elaboratable):

@@ -7,7 +7,7 @@ from typing import Any
 
 from boards.board import Board
 from boards.catalog import BOARDS
-from boards.platform_top import actual_clock_hz
+from boards.clock import actual_clock_hz
 from flows.engines import identity, simulation_errors
 from flows.errors import BadInput
 from flows.load import Design

@@ -15,7 +15,8 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from boards.board import Board
-from boards.platform_top import actual_clock_hz, plan, write_plan
+from boards.clock import actual_clock_hz
+from boards.platform_top import plan, write_plan
 from flows.pack import pack_board
 from flows.pnr import pnr_board
 from flows.synth import synth_board, synth_options

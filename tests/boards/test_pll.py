@@ -8,7 +8,7 @@ from fractions import Fraction
 import pytest
 
 from boards.catalog import BOARDS
-from boards.platform_top import actual_clock_hz, board_pll
+from boards.clock import actual_clock_hz, board_pll
 from boards.pll import ecp5_pll, gowin_pll, ice40_pll, pll
 from flows.tools import run_tool
 from hdl.common.config import ConfigError
