@@ -90,9 +90,12 @@ class Emulated:
 
     def run(self, name, stimulus, until=None, *, stall=0.0, seed=0, **options):
         """Pulses, violations, and cycles from the first beat taken to the last given."""
-        config = self.configs[name]
+        return self.run_beats(name, pack(self.configs[name], stimulus, until), stall=stall, seed=seed, **options)
+
+    def run_beats(self, name, beats, *, stall=0.0, seed=0, **options):
+        """The same of a packet."""
         result = self.harness.run(
-            {f"{name}_stimulus": pack(config, stimulus, until)},
+            {f"{name}_stimulus": beats},
             {f"{name}_capture": MOST_CAPTURES},
             packets={f"{name}_capture": 1},
             stall_in=stall,
@@ -101,7 +104,7 @@ class Emulated:
             max_idle_cycles=100_000,
             **options,
         )
-        return *unpack(config, result.outputs[f"{name}_capture"]), result.cycles
+        return *unpack(self.configs[name], result.outputs[f"{name}_capture"]), result.cycles
 
     def read(self, name, register):
         registers = self.configs[name].registers

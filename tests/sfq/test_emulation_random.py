@@ -1,4 +1,4 @@
-"""Some hundred random netlists, in both modes and with all policies, against the event model; and gateware that is
+"""Two hundred random netlists, in both modes and with all policies, against the event model; and gateware that is
 wrong in one place, which they catch."""
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import pytest
 
 from hdl.sfq.netlist import parse_event_json
 from sim.common.harness import HarnessError
+from sim.sfq.emulation_beats import pack
 from sim.sfq.random_netlist import random_pulses, random_table
 from sim.sfq.sorters import bitonic_sorter
 from tests.sfq.emulated import EDGES, Emulated, as_ticks, event_times, few, modelled, random_group, together
@@ -34,7 +35,7 @@ def sizes_of(rng, library, policy):
 def build(key, folder, change=None):
     """Some netlists in one emulation, and the random numbers that follow."""
     mode, policy, library = key
-    rng = np.random.default_rng([LIBRARIES.index(library), POLICIES.index(policy)])
+    rng = np.random.default_rng([LIBRARIES.index(library), POLICIES.index(policy), MODES.index(mode)])
     tables = [random_table(rng) for _ in range(5)] if library is None else None
     netlists = random_group(rng, library, sizes_of(rng, library, policy), tables)
     params = {"netlist": together(netlists), "mode": mode, "policy": policy, "seed": 40_000, "slots": 256}
@@ -118,7 +119,14 @@ def test_time_that_overflows_and_stimuli_out_of_order_are_told(tmp_path):
     emulated.run("dut", {"in": [0, 1020]})
     assert emulated.read("dut", "status")["time_overflow"] == 1
     assert emulated.read("dut", "status")["time_order"] == 0
-    emulated.run("dut", {"in": [300]}, until=200)
+    beats = pack(emulated.configs["dut"], {"in": [0, 300, 600]})
+    emulated.run_beats("dut", beats)
+    assert emulated.read("dut", "status")["time_order"] == 0
+    beats.data[[1, 2]] = beats.data[[2, 1]]
+    emulated.run_beats("dut", beats)
+    assert emulated.read("dut", "status")["time_order"] == 1
+    emulated.write("dut", "status", time_order=1)
+    assert emulated.run("dut", {"in": [0, 300]})[0]["out"] == [57, 357]
     assert emulated.read("dut", "status")["time_order"] == 0
 
 
