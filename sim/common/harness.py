@@ -13,8 +13,7 @@ import ctypes
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +21,7 @@ import numpy.typing as npt
 from sim.common import harness_abi as abi
 from sim.common.axi_lite import AxiLite
 from sim.common.beats import Beats
+from sim.common.closing import Closing
 from sim.common.design_ports import DesignPorts, Stream
 from sim.common.errors import BusError, HarnessError
 from sim.common.harness_abi import Memory, MemoryTraffic
@@ -98,7 +98,7 @@ def build_harness(
     )
 
 
-class Harness:
+class Harness(Closing):
     """One instance of a Verilated design. Several may live in one process, of one design or of many.
 
     The design is reset at the start; its state then persists from run to run, and across register accesses, until
@@ -133,17 +133,6 @@ class Harness:
         if self._handle is not None:
             self._library.harness_delete(self._handle)
             self._handle = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def __del__(self) -> None:
-        self.close()
 
     def reset(self) -> None:
         """Hold reset for four cycles.

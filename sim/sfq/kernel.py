@@ -18,13 +18,13 @@ import os
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from hdl.sfq.netlist import Netlist, Stimulus, coin_seed
+from sim.common.closing import Closing
 from sim.common.verilate import Signature, load_library
 from sim.common.verilator import run_tool
 from sim.sfq import event_model
@@ -158,7 +158,7 @@ class Kernel:
         return Simulator(self, netlist)
 
 
-class Simulator:
+class Simulator(Closing):
     """A netlist in the kernel. One thread may use it at a time; calls release Python's global lock."""
 
     def __init__(self, kernel: Kernel, netlist: Netlist):
@@ -187,17 +187,6 @@ class Simulator:
         if self._handle:
             self._functions.sfq_delete(self._handle)
             self._handle = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def __del__(self) -> None:
-        self.close()
 
     def run(self, stimulus: Stimulus, *, policy: Policy = "flag", seed: int = 0, until: int | None = None) -> Run:
         """What `event_model.run` gives, and what it raises."""
