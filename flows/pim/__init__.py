@@ -1,0 +1,1 @@
+"""In-memory processing on the command line."""

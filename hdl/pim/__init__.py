@@ -1,0 +1,1 @@
+"""In-memory processing: a memory channel that multiplies beside its rows, and its companions."""

@@ -1,0 +1,1 @@
+"""Models and benches of the pim family."""
