@@ -25,6 +25,9 @@ BELS = {
 }
 """Names of a device's places in nextpnr's report. A logic cell of iCE40 is a look-up table with a flip-flop."""
 
+TIMEOUT_S = 7200.0
+"""An ECP5-85F that is a third full takes ten minutes on a free core, and much longer on a slow or busy machine."""
+
 
 def pnr_board(
     plan_dir: Path,
@@ -64,7 +67,7 @@ def pnr_board(
     for file in taken:
         shutil.copyfile(file, out_dir / file.name)
     log = out_dir / "pnr.log"
-    run = run_tool(step, cwd=out_dir, log=log, description=f"nextpnr for {board.name}")
+    run = run_tool(step, cwd=out_dir, log=log, timeout_s=TIMEOUT_S, description=f"nextpnr for {board.name}")
     for file in taken:
         (out_dir / file.name).unlink()
     try:
