@@ -11,7 +11,6 @@ import json
 import time
 from collections.abc import Callable
 from functools import partial
-from random import Random
 from typing import Any
 
 import numpy as np
@@ -21,7 +20,8 @@ from flows.sfq.engine import load_kernel
 from hdl.sfq.netlist import Netlist, Stimulus, parse_event_json
 from sim.sfq import event_model
 from sim.sfq.kernel import Simulator
-from sim.sfq.sample_netlists import bitonic_sorter, random_netlist
+from sim.sfq.random_netlist import random_cell, random_netlist
+from sim.sfq.sorters import bitonic_sorter
 from sim.sfq.spread import Spread
 
 PYLSE_PER_S = (73_000, 84_000)
@@ -50,13 +50,13 @@ def netlists() -> dict[str, tuple[Netlist, Stimulus]]:
     found: dict[str, tuple[Netlist, Stimulus]] = {}
     for name in ("min_max", "full_adder_sync"):
         found[name] = parse_event_json(json.loads((ROOT / f"tests/sfq/data/{name}.json").read_text()))
-    random = Random(1)
+    rng = np.random.default_rng(1)
     for width in (8, 16):
         netlist = bitonic_sorter(width)
-        found[netlist.name] = netlist, {wire: [10 * random.randrange(200)] for wire in netlist.inputs}
-    # So many inputs, because random cells multiply pulses where paths are long.
-    netlist = random_netlist(random, 300, 300)
-    found["random_300"] = netlist, {wire: sorted(random.sample(range(2000), 4)) for wire in netlist.inputs}
+        found[netlist.name] = netlist, {wire: [10 * int(rng.integers(200))] for wire in netlist.inputs}
+    kinds = [random_cell(rng, f"R{n}", inputs=4, outputs=3, states=4, longest_ticks=8) for n in range(75)]
+    netlist = random_netlist(rng, kinds, 300, input_share=0.4)
+    found["random"] = netlist, {wire: sorted(rng.choice(2000, 4, replace=False).tolist()) for wire in netlist.inputs}
     return found
 
 

@@ -24,6 +24,7 @@ ARROWS = {
         "hdl.*.cells",
         "hdl.*.cell_files",
         "hdl.*.netlist",
+        "hdl.*.netlist_json",
         "hdl.*.neuromorphic",
         "hdl.*.processor_config",
         "hdl.*.processor_image",

@@ -29,8 +29,6 @@ def run_file(
     mode : of the engine `rtl`: `skip`, which None means, or `tick`
     port : of the engine `processor`: serial port of a board that runs it; None is the Verilated design
 
-    `port`: serial port of a board that runs `sfq_processor`, for the engine `processor`; None is the Verilated design.
-
     Raises
     ------
     BadInput

@@ -176,7 +176,7 @@ class Slots(wiring.Component):
         m = Module()
         bits = len(self.free)
         shape = len(self.item) + 1 + bits
-        m.submodules.slots = slots = memory.Memory(shape=shape, depth=1 << bits, init=[])
+        m.submodules.store = slots = memory.Memory(shape=shape, depth=1 << bits, init=[])
         m.submodules.stack = stack = memory.Memory(shape=bits, depth=1 << bits, init=[])
         item_at, item_to = slots.read_port(), slots.write_port()
         free_at, free_to = stack.read_port(), stack.write_port()

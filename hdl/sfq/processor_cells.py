@@ -26,7 +26,7 @@ class CellList(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         bits = len(self.cell)
-        m.submodules.cells = cells = memory.Memory(shape=bits, depth=1 << bits, init=[])
+        m.submodules.store = cells = memory.Memory(shape=bits, depth=1 << bits, init=[])
         cell_at, cell_to = cells.read_port(), cells.write_port()
         count, place = Signal(bits + 1), Signal(bits + 1, init=1)  # the cell after that at hand
         m.d.comb += [

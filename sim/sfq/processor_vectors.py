@@ -10,15 +10,16 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 
-from hdl.sfq.cells import ticks
-from hdl.sfq.netlist import Netlist, parse_event_json
+from hdl.sfq.cell_files import load_library
+from hdl.sfq.netlist import DEFAULT_LIBRARY, Netlist, Stimulus, parse_event_json
+from hdl.sfq.netlist_json import event_json
 from hdl.sfq.processor_config import ProcessorConfig
 from hdl.sfq.processor_image import Program, Results, make_program, read_answers, run_words
 from hdl.sfq.processor_words import POLICIES, RULES, WORD_BITS
 from sim.common.beats import Beats, data_of
 from sim.common.vectors import Arrays, ArraySpec, check_arrays
 from sim.sfq.event_model import NeverAtRest, Policy, Run, run
-from sim.sfq.random_netlist import random_netlist, random_pulses
+from sim.sfq.random_netlist import pulses_apart, random_cells, random_netlist, random_pulses
 
 INPUTS = {
     "document": ArraySpec("uint8", "(characters,)", "netlist and pulses: event JSON in UTF-8"),
@@ -33,10 +34,18 @@ OUTPUTS = {
 }
 
 LEAST_CELLS, MOST_CELLS = 10, 200
+KINDS = 6
+"""Of random netlists: how many cells they have, and how many kinds of them if those are random."""
+
 SPACINGS_TICKS = (20, 150, 1000, 30_000)
+APART_TICKS, APART_IN_LOOPS_TICKS = (1000, 30_000), 150
 LOOP_TICKS = 200
-"""Of random netlists: how far apart an input's pulses are on the average, with loops the first; and how long loops
-go on after the last pulse."""
+"""Of random netlists: how far apart an input's pulses are on the average, in those with loops the first; pulses of any
+inputs, where they are kept apart; and how long loops go on after the last pulse."""
+
+DENSE_SHARE, LOOSE_INPUT_SHARE = 0.12, 0.6
+"""Of random netlists: how many get pulses that meet and violate; and the share of a pin's inputs in the others with
+loops. About a fifth of all netlists violate then: nearly all of the dense ones, and some with loops."""
 
 LIBRARY_STATE_BITS = 6
 """From so many on, there is room for all cells of a library."""
@@ -120,12 +129,20 @@ def random_arrays(config: ProcessorConfig, seed: int, items: int) -> Arrays:
     cells = int(rng.integers(LEAST_CELLS, min(MOST_CELLS, 1 << config.instance_bits - 1), endpoint=True))
     library = ("rsfqlib", "pylse", None)[rng.integers(3)] if config.state_bits >= LIBRARY_STATE_BITS else None
     cyclic = bool(rng.integers(2))
-    document = random_netlist(rng, cells, library=library, cyclic=cyclic)
-    if items > 1:
-        wires, spacing = list(document["inputs"])[: items - 1], int(rng.choice(SPACINGS_TICKS[: 1 if cyclic else 4]))
-        document["inputs"] |= random_pulses(rng, wires, items - 1, spacing_ticks=spacing)
-    last = max((ticks(time, wire) for wire, times in document["inputs"].items() for time in times), default=0)
+    kinds = [*load_library(library).values()] if library else random_cells(rng, KINDS)
+    dense = rng.random() < DENSE_SHARE
+    share = LOOSE_INPUT_SHARE if cyclic and not dense else 0.2
+    netlist = random_netlist(rng, kinds, cells, cyclic=cyclic, reconvergent=dense, input_share=share)
+    stimulus: Stimulus = {}
+    if dense and items > 1:
+        spacing = int(rng.choice(SPACINGS_TICKS[: 1 if cyclic else 4]))
+        stimulus = random_pulses(rng, netlist.inputs[: items - 1], items - 1, spacing_ticks=spacing)
+    elif items > 1:
+        spacing = APART_IN_LOOPS_TICKS if cyclic else int(rng.choice(APART_TICKS))
+        stimulus = pulses_apart(rng, netlist.inputs, items - 1, spacing_ticks=spacing)
+    last = max((times[-1] for times in stimulus.values() if times), default=0)
     until = last + LOOP_TICKS if cyclic else -1
+    document = event_json(netlist, stimulus, library or DEFAULT_LIBRARY)
     return {
         "document": np.frombuffer(json.dumps(document).encode(), np.uint8).copy(),
         "options": np.array([rng.integers(3), rng.integers(1 << 16), until], np.int64),

@@ -9,8 +9,12 @@ from typing import Any
 
 import pytest
 
+from boards.board_sim import BoardSim
 from flows.cli import app
 from flows.errors import BadInput, NielloError
+from flows.load import load_design
+from flows.road import Route, results_or_error, travel
+from flows.steps import HARNESS_LIBRARY
 
 DATA = Path(__file__).parent.parent / "sfq" / "data"
 SPLITTER: dict[str, Any] = {
@@ -164,3 +168,24 @@ def test_sfq_run_gives_the_same_on_the_processor(tmp_path: Path, capsys: pytest.
     ]}  # fmt: skip
     message = refused(file_of(tmp_path, {**SPLITTER, "netlist": [long]}), "--engine", "processor")
     assert "cell LONG, state idle, pulse at a: the delay of l must be at most 409.5 ps for this processor" in message
+
+
+@pytest.mark.deep
+def test_sfq_run_gives_the_same_on_a_board_over_its_serial_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The board in Verilator, its port a pseudo-terminal: netlists one after another, every policy, and a loop. The
+    Verilog of the block is lint-free."""
+    route = Route.of(load_design("sfq_processor"))
+    needs = [route.on_board("board-sim"), route.block("lint")]
+    library = results_or_error(travel([route], lambda _: needs, plain=True))[needs[0]][HARNESS_LIBRARY]
+    with BoardSim(library, clock_hz=route.clock_hz(), baud=route.board.baud) as port:
+        on_board = ("--engine", "processor", "--port", port)
+        for path in (DATA / "full_adder_sync.json", file_of(tmp_path, SPLITTER), DATA / "min_max.json"):
+            for policy in ("flag", "drop", "randomise"):
+                options = (str(path), "--policy", policy, "--seed", "7")
+                found = result_of(capsys, *options, *on_board)
+                assert found.pop("cycles") is None
+                assert found == result_of(capsys, *options) | {"engine": "processor"}
+        loop = file_of(tmp_path, LOOP)
+        assert result_of(capsys, loop, "--until", "40", *on_board)["outputs"] == {"out": [12.5, 25.0, 37.5]}

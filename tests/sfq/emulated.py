@@ -10,11 +10,12 @@ from amaranth.lib.wiring import connect, flipped
 from flows.verilog import emit, port_table
 from hdl.sfq.config import EmulationConfig
 from hdl.sfq.emulation import Emulation
-from hdl.sfq.netlist import parse_event_json
+from hdl.sfq.netlist import DEFAULT_LIBRARY, Instance, Netlist, parse_event_json
+from hdl.sfq.netlist_json import event_json
 from sim.common.harness import Harness, build_harness
 from sim.sfq.emulation_beats import pack, unpack
 from sim.sfq.event_model import run
-from sim.sfq.random_netlist import random_netlist, random_table
+from sim.sfq.random_netlist import random_cells, random_netlist, random_pulses
 
 MOST_CAPTURES = 100_000
 
@@ -22,31 +23,44 @@ EDGES = 6
 """Clocks of a run in `skip` beside one for each event time: two buffers, the empty step, the end, the output slice."""
 
 
-def together(netlists):
-    """One netlist of several, every wire of it an output, so that one build serves all; and the inputs of each."""
-    library = netlists[0].get("library")
-    instances = [one for netlist in netlists for one in netlist["netlist"]]
-    document = {
-        "inputs": {wire: [] for netlist in netlists for wire in netlist["inputs"]},
-        "outputs": list(dict.fromkeys(wire for one in instances for wire in one["pins"].values())),
-        "netlist": instances,
-    }
-    return document | ({"library": library} if library else {})
+def together(netlists, library=DEFAULT_LIBRARY):
+    """Event JSON of several netlists in one, every wire of it an output, so that one build serves all.
 
-
-def random_group(rng, library, sizes, tables=None):
-    """Random netlists of these numbers of cells, every third one cyclic."""
-    return [
-        random_netlist(rng, size, library=library, cyclic=number % 3 == 2, prefix=f"n{number}_", tables=tables)
-        for number, size in enumerate(sizes)
+    Names get the number of their netlist, by `numbered`.
+    """
+    own = [
+        Instance(numbered(number, one.name), one.cell, {pin: numbered(number, wire) for pin, wire in one.pins.items()})
+        for number, netlist in enumerate(netlists)
+        for one in netlist.instances
     ]
+    inputs = tuple(numbered(number, wire) for number, netlist in enumerate(netlists) for wire in netlist.inputs)
+    wires = dict.fromkeys(wire for one in own for wire in one.pins.values())
+    return event_json(Netlist("together", tuple(own), inputs, tuple(wires)), {}, library)
+
+
+def numbered(number, name):
+    """A name of the netlist of this number in `together`."""
+    return f"n{number}_{name}"
+
+
+def random_group(rng, kinds, sizes):
+    """Random netlists of these numbers of cells, every third one cyclic."""
+    return [random_netlist(rng, kinds, size, cyclic=number % 3 == 2) for number, size in enumerate(sizes)]
+
+
+def some_pulses(rng, netlists, number, pulses, spacing_ticks):
+    """About so many at the inputs that the netlist of this number has in `together`."""
+    wires = [numbered(number, wire) for wire in netlists[number].inputs]
+    return random_pulses(rng, wires, pulses, spacing_ticks=spacing_ticks)
 
 
 def few():
-    """For `random_group`: ten cells in three netlists, of two kinds with random tables. In both, the order of pulses
-    that come together differs between states."""
-    rng = np.random.default_rng(134)
-    return rng, None, [3, 3, 4], [random_table(rng) for _ in range(2)]
+    """Ten cells in three netlists, of two random kinds. In both, the order of pulses that come together differs
+    between states."""
+    rng = np.random.default_rng(140)
+    kinds = random_cells(rng, 2)
+    assert all(len({*map(tuple, cell.states.values())}) > 1 for cell in kinds)
+    return random_group(rng, kinds, [3, 3, 4])
 
 
 class SideBySide(wiring.Component):
@@ -127,7 +141,3 @@ def modelled(config, stimulus, until=None):
 def event_times(result):
     """How many distinct times pulses travel at."""
     return len({time for times in result.pulses.values() for time in times})
-
-
-def as_ticks(pulses):
-    return {wire: [round(time * 10) for time in times] for wire, times in pulses.items()}

@@ -10,8 +10,8 @@ import pytest
 
 from hdl.common.config import ConfigError
 from hdl.sfq.config import EmulationConfig
-from sim.sfq.random_netlist import random_pulses
-from tests.sfq.emulated import EDGES, Emulated, as_ticks, event_times, few, modelled, random_group, together
+from sim.sfq.sorters import bitonic_sorter, min_max
+from tests.sfq.emulated import EDGES, Emulated, event_times, few, modelled, some_pulses, together
 
 DATA = Path(__file__).with_name("data")
 
@@ -19,7 +19,7 @@ DATA = Path(__file__).with_name("data")
 @pytest.fixture(scope="module")
 def small(tmp_path_factory):
     """A few cells in both modes: `skip` with a coin, `tick` with dropped pulses."""
-    netlists = random_group(*few())
+    netlists = few()
     document = together(netlists)
     params = {
         "skip": {"netlist": document, "mode": "skip", "policy": "randomise", "seed": 77, "slots": 128},
@@ -34,11 +34,11 @@ def test_emulation_equals_the_model(small, name):
     emulated, netlists = small
     rng = np.random.default_rng(4)
     violations = 0
-    for number, netlist in enumerate(netlists):
+    for number in range(len(netlists)):
         for spacing in (15, 80, 1000):
-            stimulus = as_ticks(random_pulses(rng, list(netlist["inputs"]), 120, spacing_ticks=spacing))
+            stimulus = some_pulses(rng, netlists, number, 120, spacing)
             # Loops are cut off, the others rest by themselves.
-            until = 4000 if number == 2 else None
+            until = 40 * spacing if number == 2 else None
             result, right = modelled(emulated.configs[name], stimulus, until)
             pulses, violated, cycles = emulated.run(name, stimulus, until)
             assert pulses == right and violated == result.violations
@@ -51,7 +51,7 @@ def test_emulation_equals_the_model(small, name):
 
 def test_stalled_streams_only_pause_the_emulation(small):
     emulated, netlists = small
-    stimulus = as_ticks(random_pulses(np.random.default_rng(5), list(netlists[1]["inputs"]), 100, spacing_ticks=60))
+    stimulus = some_pulses(np.random.default_rng(5), netlists, 1, 100, 60)
     result, right = modelled(emulated.configs["skip"], stimulus)
     for seed in range(5):
         pulses, violated, _ = emulated.run("skip", stimulus, stall=0.6, seed=seed, reset_at=20 * seed + 3)
@@ -61,7 +61,7 @@ def test_stalled_streams_only_pause_the_emulation(small):
 def test_registers_tell_the_first_violation_and_count_the_steps(small):
     emulated, netlists = small
     config = emulated.configs["skip"]
-    stimulus = as_ticks(random_pulses(np.random.default_rng(8), list(netlists[0]["inputs"]), 60, spacing_ticks=15))
+    stimulus = some_pulses(np.random.default_rng(8), netlists, 0, 60, 15)
     result, _ = modelled(config, stimulus)
     emulated.harness.reset()
     assert emulated.read("skip", "size") == {"cells": 10, "checks": len(config.plan.checks)}
@@ -81,7 +81,7 @@ def test_registers_tell_the_first_violation_and_count_the_steps(small):
 
 def test_clear_forgets_a_run_that_was_halted(small):
     emulated, netlists = small
-    stimulus = as_ticks(random_pulses(np.random.default_rng(9), list(netlists[0]["inputs"]), 60, spacing_ticks=50))
+    stimulus = some_pulses(np.random.default_rng(9), netlists, 0, 60, 50)
     result, right = modelled(emulated.configs["skip"], stimulus)
     emulated.harness.reset()
     emulated.write("skip", "control", run=0)
@@ -90,6 +90,11 @@ def test_clear_forgets_a_run_that_was_halted(small):
     emulated.write("skip", "control", run=1, clear=1)
     pulses, violated, _ = emulated.run("skip", stimulus)
     assert pulses == right and violated == result.violations
+
+
+@pytest.mark.parametrize(("name", "netlist"), [("bitonic8", bitonic_sorter(8)), ("min_max", min_max())])
+def test_sorters_of_named_designs_are_those_that_are_generated(name, netlist):
+    assert EmulationConfig.parse({"netlist": f"{name}.json"}).plan.netlist == netlist
 
 
 JTL = {

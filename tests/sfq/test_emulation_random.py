@@ -10,12 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hdl.sfq.netlist import parse_event_json
+from hdl.sfq.cell_files import load_library
+from hdl.sfq.netlist import DEFAULT_LIBRARY, parse_event_json
+from hdl.sfq.netlist_json import event_json
 from sim.common.harness import HarnessError
 from sim.sfq.emulation_beats import pack
-from sim.sfq.random_netlist import random_pulses, random_table
+from sim.sfq.random_netlist import random_cells
 from sim.sfq.sorters import bitonic_sorter
-from tests.sfq.emulated import EDGES, Emulated, as_ticks, event_times, few, modelled, random_group, together
+from tests.sfq.emulated import EDGES, Emulated, event_times, few, modelled, random_group, some_pulses, together
 
 pytestmark = pytest.mark.deep
 
@@ -36,20 +38,19 @@ def build(key, folder, change=None):
     """Some netlists in one emulation, and the random numbers that follow."""
     mode, policy, library = key
     rng = np.random.default_rng([LIBRARIES.index(library), POLICIES.index(policy), MODES.index(mode)])
-    tables = [random_table(rng) for _ in range(5)] if library is None else None
-    netlists = random_group(rng, library, sizes_of(rng, library, policy), tables)
-    params = {"netlist": together(netlists), "mode": mode, "policy": policy, "seed": 40_000, "slots": 256}
+    kinds = [*load_library(library).values()] if library else random_cells(rng, 5)
+    netlists = random_group(rng, kinds, sizes_of(rng, library, policy))
+    document = together(netlists, library or DEFAULT_LIBRARY)
+    params = {"netlist": document, "mode": mode, "policy": policy, "seed": 40_000, "slots": 256}
     return Emulated({"dut": params}, folder, change), netlists, rng
 
 
 def stimuli(netlists, rng):
     """Pulses for each netlist, and until when: a fifth of them so dense that they violate all the time."""
-    for number, netlist in enumerate(netlists):
+    for number in range(len(netlists)):
         spacing = 25 if number % 5 == 0 else int(rng.choice([150, 400, 900]))
-        wires = list(netlist["inputs"])
-        stimulus = as_ticks(random_pulses(rng, wires, PULSES, spacing_ticks=spacing))
-        until = LOOP_UNTIL_TICKS if number % 3 == 2 else None
-        yield stimulus, until
+        stimulus = some_pulses(rng, netlists, number, PULSES, spacing)
+        yield stimulus, LOOP_UNTIL_TICKS if number % 3 == 2 else None
 
 
 @pytest.mark.parametrize("library", LIBRARIES, ids=str)
@@ -76,7 +77,7 @@ def test_random_netlists_are_emulated_exactly(mode, policy, library, tmp_path):
 @pytest.mark.parametrize("mode", MODES)
 def test_recorded_netlists_and_a_sorter_are_emulated_exactly(mode, tmp_path):
     documents = {name: json.loads((DATA / f"{name}.json").read_text()) for name in ("min_max", "full_adder_sync")}
-    documents["sorter"] = bitonic_sorter(8) | {"name": "sorter"}
+    documents["sorter"] = event_json(bitonic_sorter(8), {}, "pylse")
     emulated = Emulated({name: {"netlist": one, "mode": mode} for name, one in documents.items()}, tmp_path)
     for name in ("min_max", "full_adder_sync"):
         stimulus = parse_event_json(documents[name])[1]
@@ -135,8 +136,8 @@ WRONG = [
     ("core__cells_1", "|", "&"),
     ("core__cells_0__window_0", "+", "-"),
     ("core__cells_0__window_1", "-", "+"),
-    ("core__queue_60", "+", "-"),
-    ("core__queue_61", "!=", "=="),
+    ("core__queue_58", "+", "-"),
+    ("core__queue_64", "!=", "=="),
     ("core__choice", "&", "|"),
     ("core__choice", "-", "+"),
     ("core", "|", "&"),
@@ -155,12 +156,12 @@ def test_wrong_gateware_is_caught(module, operator, other, tmp_path):
         place = start + places[len(places) // 2]
         return f"{text[:place]} {other} {text[place + len(operator) + 2 :]}"
 
-    netlists = random_group(*few())
+    netlists = few()
     params = {"netlist": together(netlists), "policy": "randomise", "slots": 128}
     emulated = Emulated({"dut": params}, tmp_path, change)
     config, rng = emulated.configs["dut"], np.random.default_rng(1)
     with pytest.raises((AssertionError, HarnessError)):
-        for stimulus, until in stimuli(netlists * 3, rng):
+        for stimulus, until in [one for _ in range(3) for one in stimuli(netlists, rng)]:
             result, right = modelled(config, stimulus, until)
             pulses, violations, cycles = emulated.run("dut", stimulus, until)
             assert pulses == right and violations == result.violations

@@ -18,9 +18,16 @@ from hdl.common.config import ConfigError
 from hdl.sfq.cell_files import load_library
 from hdl.sfq.netlist import Instance, Netlist
 from sim.common import verilator
-from tests.sfq.random_netlists import ODD_NAMES, random_netlist
+from sim.sfq.random_netlist import random_netlist, random_pulses
+from tests.sfq.odd_names import ODD_NAMES, with_odd_names
 
 LIBRARY = load_library("rsfqlib")
+
+
+def some_netlist(seed, cells, odd=True):
+    """Of the library, with pins that lead nowhere and wires that nothing looks at."""
+    netlist = random_netlist(np.random.default_rng(seed), [*LIBRARY.values()], cells, open_share=0.1)
+    return with_odd_names(netlist) if odd else netlist
 
 
 @pytest.fixture
@@ -54,13 +61,13 @@ def test_spice_names_differ_in_more_than_case():
 
 
 def test_written_verilog_is_read_as_the_same(read):
-    netlist, _ = random_netlist(np.random.default_rng(5), 80, odd=True)
+    netlist = some_netlist(5, 80)
     assert read(structural_verilog(netlist, LIBRARY)) == netlist
 
 
 def test_written_verilog_is_verilog(tmp_path):
     """Verilator reads it, with reserved words and odd names."""
-    netlist, _ = random_netlist(np.random.default_rng(6), 60, odd=True)
+    netlist = some_netlist(6, 60)
     jtl = LIBRARY["JTL"]
     words = KEYWORDS - {*netlist.wires} - {"super", "this"}  # escaped or not, Verilator takes these two for classes
     cells = tuple(Instance(f"{word}.u", jtl, {"a": word, "q": f"{word}!"}) for word in sorted(words))
@@ -75,8 +82,7 @@ def test_written_verilog_is_verilog(tmp_path):
 @pytest.mark.deep
 @pytest.mark.parametrize("seed", range(40))
 def test_any_written_verilog_is_read_as_the_same(read, seed):
-    rng = np.random.default_rng(seed)
-    netlist, _ = random_netlist(rng, int(rng.integers(1, 300)), odd=bool(seed % 2))
+    netlist = some_netlist(seed, int(np.random.default_rng(seed).integers(1, 300)), odd=bool(seed % 2))
     assert read(structural_verilog(netlist, LIBRARY)) == netlist
 
 
@@ -235,8 +241,8 @@ def deck_of(text):
 
 @pytest.mark.parametrize("odd", [False, True])
 def test_deck_has_two_ends_on_every_wire(odd):
-    netlist, stimulus = random_netlist(np.random.default_rng(9), 120, odd=odd)
-    stimulus = {wire: times[:1] for wire, times in stimulus.items()}
+    netlist = some_netlist(9, 120, odd)
+    stimulus = random_pulses(np.random.default_rng(9), netlist.inputs, 1, spacing_ticks=1000)
     subcircuits, main = deck_of(spice_deck(netlist, stimulus, LIBRARY, ["cells.cir"]))
     (name,) = subcircuits.keys() - {"niello_source", "niello_sink"}
     ports, lines = subcircuits[name]

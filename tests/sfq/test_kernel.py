@@ -17,7 +17,8 @@ from sim.common.verilator import BuildError
 from sim.sfq import event_model
 from sim.sfq.event_model import POLICIES, NeverAtRest
 from sim.sfq.kernel import build_kernel
-from sim.sfq.sample_netlists import bitonic_sorter, random_netlist, random_stimulus
+from sim.sfq.random_netlist import random_cell, random_netlist, random_pulses
+from sim.sfq.sorters import bitonic_sorter
 from sim.sfq.spread import Spread
 from sim.sfq.trials import ModelSimulator
 
@@ -40,14 +41,20 @@ def test_kernel_is_compiled_once_and_errors_are_the_compilers(tmp_path, monkeypa
         build_kernel(tmp_path / "build")
 
 
+def tangle(rng, cells, *, loops):
+    """Cells of all sizes, so quick that pulses often come together, and too soon; some pins stay open."""
+    kinds = [random_cell(rng, f"R{n}", inputs=4, outputs=3, states=4, longest_ticks=8) for n in range(1 + cells // 4)]
+    return random_netlist(rng, kinds, cells, cyclic=loops, open_share=0.1)
+
+
 def compare(kernel, seeds, *, loops):
     """Runs of random netlists under all policies, in both engines; how many violations there were."""
     violations = 0
     for seed in seeds:
-        random = Random(seed)
-        netlist = random_netlist(random, random.randint(1, 30), random.randint(1, 6), loops=loops)
-        stimulus = random_stimulus(random, netlist, random.randint(0, 12), random.choice([10, 60, 300]))
-        until = random.randint(0, 150) if loops else random.choice([None, 50])
+        rng = np.random.default_rng(seed)
+        netlist = tangle(rng, int(rng.integers(1, 31)), loops=loops)
+        stimulus = random_pulses(rng, netlist.inputs, int(rng.integers(150)), spacing_ticks=int(rng.choice([2, 8, 40])))
+        until = int(rng.integers(151)) if loops else (None, 50)[rng.integers(2)]
         with kernel.load(netlist) as simulator:
             for policy in POLICIES:
                 right = event_model.run(netlist, stimulus, policy=policy, seed=seed, until=until)
@@ -152,9 +159,9 @@ def test_trials_are_those_of_the_model(kernel, spread, loops):
     """Every arrival, count and violation of each trial, for random netlists under all policies."""
     differing = 0
     for seed in range(9):
-        random = Random(seed)
-        netlist = random_netlist(random, random.randint(8, 16), random.randint(1, 4), loops=loops)
-        stimulus = random_stimulus(random, netlist, 6, 40)
+        rng = np.random.default_rng(seed)
+        netlist = tangle(rng, int(rng.integers(8, 17)), loops=loops)
+        stimulus = random_pulses(rng, netlist.inputs, 15, spacing_ticks=8)
         options = {"policy": POLICIES[seed % 3], "coins": seed, "until": 60 if loops else None}
         scales, own = np.linspace(0.8, 1.2, len(netlist.instances)), replace(spread, seed=seed * 7919)
         # On all wires, as many pulses are expected as there are in the first trial.

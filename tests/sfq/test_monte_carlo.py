@@ -14,7 +14,7 @@ from hdl.sfq.netlist import Instance, Netlist
 from sim.sfq.bias import delay_scale
 from sim.sfq.margins import BISECTIONS, GRID, SWEEPS, margin
 from sim.sfq.monte_carlo import MOST_AT_ONCE, Experiment, Point, binned
-from sim.sfq.sample_netlists import bitonic_sorter
+from sim.sfq.sorters import bitonic_sorter
 from sim.sfq.spread import Spread
 from sim.sfq.trials import ModelSimulator
 

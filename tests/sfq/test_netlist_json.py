@@ -13,7 +13,8 @@ from hdl.common.config import ConfigError
 from hdl.sfq.cell_files import LIBRARIES, load_library
 from hdl.sfq.netlist import Instance, Netlist, parse_event_json
 from hdl.sfq.netlist_json import event_json, identical
-from tests.sfq.random_netlists import own_cell, random_netlist
+from sim.sfq.random_netlist import random_cell, random_netlist, random_pulses
+from tests.sfq.odd_names import with_odd_names
 
 DATA = Path(__file__).with_name("data")
 
@@ -29,9 +30,24 @@ def held_to_itself(netlist, stimulus, library):
     return document
 
 
+def some_run(seed, kinds, cells, *, odd=False):
+    """A netlist with pins that lead nowhere and wires that nothing looks at, and pulses at its inputs."""
+    rng = np.random.default_rng(seed)
+    netlist = random_netlist(rng, [*kinds], cells, open_share=0.1)
+    netlist = with_odd_names(netlist) if odd else netlist
+    return netlist, random_pulses(rng, netlist.inputs, 5 * cells, spacing_ticks=100)
+
+
+def with_figures(rng, cell):
+    """The cell with all else that a table may say."""
+    bias = None if rng.random() < 0.5 else float(rng.integers(0, 3))
+    junctions, probe = int(rng.integers(9)), float(rng.integers(2))
+    return replace(cell, junctions=junctions, bias_ua=bias, probe_ps=probe, source="a test")
+
+
 @pytest.mark.parametrize("library", LIBRARIES)
 def test_cells_of_the_library_need_no_tables(library):
-    netlist, stimulus = random_netlist(np.random.default_rng(1), 60, library=library)
+    netlist, stimulus = some_run(1, load_library(library).values(), 60)
     assert "cells" not in held_to_itself(netlist, stimulus, library)
 
 
@@ -39,14 +55,14 @@ def test_cells_of_the_library_need_no_tables(library):
 def test_any_cells_and_names_come_back(seed):
     rng = np.random.default_rng(seed)
     # Three of a name: in a file they are told apart, and the name of one of them looks like the second of another.
-    own = [own_cell(rng, name) for name in ("X", "X", "X", "X_2", "JTL")]
-    netlist, stimulus = random_netlist(rng, 120, own=own, odd=True)
+    own = [with_figures(rng, random_cell(rng, name)) for name in ("X", "X", "X", "X_2", "JTL")]
+    netlist, stimulus = some_run(seed, [*load_library("rsfqlib").values(), *own], 120, odd=True)
     document = held_to_itself(netlist, stimulus, "rsfqlib")
     assert set(document["cells"]) >= {"X", "X_2", "X_3", "X_4", "JTL_2"}
 
 
 def test_cells_of_another_library_bring_their_tables():
-    netlist, stimulus = random_netlist(np.random.default_rng(2), 60, library="pylse")
+    netlist, stimulus = some_run(2, load_library("pylse").values(), 60)
     document = held_to_itself(netlist, stimulus, "rsfqlib")
     names = {one.cell.name for one in netlist.instances}
     shared = names & set(load_library("rsfqlib"))

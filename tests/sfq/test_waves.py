@@ -20,7 +20,8 @@ from hdl.common.config import ConfigError
 from hdl.sfq.cell_files import load_library
 from hdl.sfq.netlist import Instance, Netlist, parse_event_json
 from sim.sfq.event_model import run
-from tests.sfq.random_netlists import random_netlist
+from sim.sfq.random_netlist import random_netlist, random_pulses
+from tests.sfq.odd_names import with_odd_names
 
 DATA = Path(__file__).with_name("data")
 SVG = "{http://www.w3.org/2000/svg}"
@@ -59,8 +60,10 @@ def read_vcd(text):
 
 @pytest.fixture(scope="module", params=[False, True], ids=["plain", "odd"])
 def example(request):
-    netlist, stimulus = random_netlist(np.random.default_rng(3), 120, odd=request.param)
-    result = run(netlist, stimulus)
+    rng = np.random.default_rng(3)
+    netlist = random_netlist(rng, [*load_library("rsfqlib").values()], 120, open_share=0.1)
+    netlist = with_odd_names(netlist) if request.param else netlist
+    result = run(netlist, random_pulses(rng, netlist.inputs, 600, spacing_ticks=250))
     assert len(result.violations) > 20
     return netlist, result
 
