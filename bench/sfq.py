@@ -10,7 +10,8 @@ Those above the line, or the ones that are named:
     emulation       LUTs a cell, routed clock, clocks a run of the gateware that is made from a netlist
     processor       deliveries a second and cycles a delivery of the gateware that takes its netlist at run time
     network         margins and accuracy of stochastic networks; their gateware against the model
-    map             what the mapper makes of every AIGER file in the folder of `--circuits`; left out without it
+    map             what the mapper makes of every AIGER file in the folder of `--circuits`, and of arithmetic, with T1
+                    cells and without; left out without the folder
     ------
     processor_ecp5  look-up tables, memories and routed clock of the processor
     fit             what hdl/sfq/neuromorphic.yml holds, with errors

@@ -174,6 +174,21 @@ def sfq_map(
     library: Annotated[str, typer.Option(help="The cell library.")] = "rsfqlib",
     scripts: Annotated[int | None, typer.Option(help="How many ways to map are tried; default: by size.")] = None,
     waves: Annotated[int | None, typer.Option(help="Waves of random inputs to simulate the netlist with.")] = None,
+    full_adders: Annotated[
+        str,
+        typer.Option(
+            metavar="auto|gates|t1",
+            help="What full adders in the logic become: five gates, or two mergers and a T1 cell (24 junctions), or"
+            " whichever makes the netlist cheaper. With T1 cells the clock is slower.",
+        ),
+    ] = "auto",
+    slack_percent: Annotated[
+        int,
+        typer.Option(
+            help="Of the fastest clock's period: time that every pulse has to spare at its cell. The clock gets slower,"
+            " by more than that where pulses are kept apart, and delay cells may be added."
+        ),
+    ] = 0,
     out: Annotated[
         Path | None, typer.Option("-o", "--out", metavar="NETLIST.json", help="The netlist, for `sfq run`.")
     ] = None,
@@ -181,7 +196,18 @@ def sfq_map(
     """Maps logic to clocked pulse cells, balances its paths, and proves the netlist by SAT and by simulation."""
     from flows.sfq.map import map_file
 
-    emit(**map_file(source, top=top, phases=phases, library=library, scripts=scripts, waves=waves, out=out))
+    result = map_file(
+        source,
+        top=top,
+        phases=phases,
+        library=library,
+        scripts=scripts,
+        waves=waves,
+        full_adders=full_adders,
+        slack_percent=slack_percent,
+        out=out,
+    )
+    emit(**result)
 
 
 @sfq.command("train")

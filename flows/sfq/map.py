@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import tempfile
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +13,12 @@ from flows.output import check_output, write_output
 from flows.paths import shown
 from flows.sfq.mapping.aig import Aig
 from flows.sfq.mapping.assembly import Mapped, assembled
-from flows.sfq.mapping.checks import Simulation, equivalent, logic_of, simulated
-from flows.sfq.mapping.covering import SCRIPTS, covered, scripts_for
+from flows.sfq.mapping.checks import Simulation, carry_of, equivalent, logic_of, simulated
+from flows.sfq.mapping.choice import chosen, in_time
+from flows.sfq.mapping.covering import FULL_ADDERS, SCRIPTS, scripts_for
 from flows.sfq.mapping.front_end import read_source
-from flows.sfq.mapping.insertion import inserted
-from flows.sfq.mapping.kit import Kit, kit_of
-from flows.sfq.mapping.levels import Problem, improved, problem_of, staged
+from flows.sfq.mapping.kit import kit_of
 from flows.sfq.mapping.network import ONE, ZERO, LogicNetwork, Operand
-from flows.sfq.mapping.timing import timed
 from flows.store import disk_errors
 from hdl.sfq.cells import TICKS_PER_PS, ps
 from hdl.sfq.netlist import DEFAULT_LIBRARY
@@ -30,10 +26,8 @@ from hdl.sfq.netlist_json import event_json
 from sim.sfq.event_model import MOST_DELIVERIES, NeverAtRest
 
 MOST_PHASES = 8
-MOST_INTERVAL = 64
-"""Cycles from a wave to the next: beyond it a loop is refused."""
-
 MOST_WAVES = 4096
+MOST_SLACK_PERCENT = 100
 
 PULSES = 400_000
 """Pulses at cells that the check by simulation takes, at most, where its waves are not given."""
@@ -44,18 +38,6 @@ LEAST_WAVES, USUAL_WAVES = 4, 64
 SEED = 1
 
 
-@dataclass(frozen=True)
-class Candidate:
-    """A network with its stages, and what it costs."""
-
-    script: str
-    network: LogicNetwork
-    stages: Mapping[str, int]
-    interval: int
-    flip_flops: int
-    junctions: int
-
-
 def map_file(
     path: Path,
     *,
@@ -64,12 +46,15 @@ def map_file(
     library: str = DEFAULT_LIBRARY,
     scripts: int | None = None,
     waves: int | None = None,
+    full_adders: str = "auto",
+    slack_percent: int = 0,
     out: Path | None = None,
 ) -> dict[str, Any]:
     """Maps a file of Verilog, BLIF or AIGER, checks the netlist against it, and writes it.
 
     `jj` counts the cells, and a splitter for every clocked cell but one: one tree for all. With several phases, each
-    with a tree of its own, `netlist_jj` is that much less.
+    with a tree of its own, `netlist_jj` is that much less. `slack_percent` of the fastest clock's period is time that
+    every pulse has to spare.
 
     Raises
     ------
@@ -84,15 +69,24 @@ def map_file(
         raise BadInput(f"--scripts must be in 1..{len(SCRIPTS)}, not {scripts}")
     if waves is not None and not 1 <= waves <= MOST_WAVES:
         raise BadInput(f"--waves must be in 1..{MOST_WAVES}, not {waves}")
+    if full_adders not in FULL_ADDERS:
+        raise BadInput(f"--full-adders must be one of {', '.join(FULL_ADDERS)}, not {full_adders}")
+    if not 0 <= slack_percent <= MOST_SLACK_PERCENT:
+        raise BadInput(f"--slack-percent must be in 0..{MOST_SLACK_PERCENT}, not {slack_percent}")
     if out is not None:
         check_output(out, inputs=(path,))
     kit = kit_of(library)
+    if full_adders == "t1" and kit.full_adder is None:
+        raise BadInput(f"--full-adders t1: {library} has no T1 cell, or no merger")
     with tempfile.TemporaryDirectory(prefix="niello-map-") as name:
         folder = Path(name)
         source = read_source(path, top, folder)
-        best = _best(source, kit, phases, folder, scripts or scripts_for(source))
-        pipeline = inserted(best.network, best.stages, kit, phases, best.interval)
-        timing = timed(pipeline, kit)
+        choice = chosen(source, kit, phases, folder, scripts or scripts_for(source), full_adders)
+        slack = -(-choice.timing.step * phases * slack_percent // 100)
+        if slack:
+            kit = kit.slackened(slack)
+            choice = in_time(choice.candidate, kit, phases)
+        best, pipeline, timing = choice.candidate, choice.pipeline, choice.timing
         mapped = assembled(top or path.stem, source.inputs, source.outputs, pipeline, timing, kit)
         logic = logic_of(mapped)
         same = equivalent(logic, source, _registers(best.network, source), folder)
@@ -108,15 +102,16 @@ def map_file(
         )
     counts = Counter(one.cell.name for one in mapped.netlist.instances)
     delays = sum(timing.delays.values())
-    clock_splitters = cells - 1
+    clock_splitters = max(cells - 1, 0)
     biases = [one.cell.bias_ua for one in mapped.netlist.instances]
     if out is not None:
         with disk_errors(out, hint="make room, or name another file with -o"):
             write_output(out, _document(mapped, simulation, library).encode())
     return {
         "circuit": mapped.netlist.name,
-        "jj": best.junctions + delays * kit.delay.junctions,
+        "jj": choice.junctions,
         "gates": len(best.network.gates),
+        "t1": len(pipeline.adders),
         "dff": best.flip_flops,
         "splitters": best.network.splitters,
         "clock_splitters": clock_splitters,
@@ -130,6 +125,7 @@ def map_file(
         "latency_cycles": -(-mapped.depth // phases),
         "interval_cycles": mapped.interval,
         "period_ps": ps(mapped.period),
+        "slack_ps": ps(slack),
         "clock_ghz": round(1000 * TICKS_PER_PS / mapped.period, 2) if mapped.period else None,
         "bias_ma": round(sum(b for b in biases if b is not None) / 1000, 3) if None not in biases else None,
         "netlist_jj": mapped.netlist.junctions,
@@ -142,6 +138,7 @@ def map_file(
 def _registers(network: LogicNetwork, source: Aig) -> list[Operand | int | None]:
     """What each register of the source is in the netlist."""
     known: dict[str, str | int] = {signal: f"u_{signal}" for signal in network.gates}
+    known |= {carry: carry_of(f"u_{adder}") for carry, adder in network.carries.items()}
     known |= zip(network.inputs, source.inputs, strict=True)
     known |= {ONE: 1, ZERO: 0}
     found = [(known.get(one.signal), one.waves) for one in network.registers]
@@ -153,37 +150,6 @@ def _waves(mapped: Mapped) -> int:
     pins, before = len(mapped.netlist.receivers()), mapped.depth // mapped.phases + 1
     waves = max(LEAST_WAVES, min(USUAL_WAVES, PULSES // (pins + 1) // mapped.interval - before))
     return waves if ((waves - 1) * mapped.interval + before) * pins <= MOST_DELIVERIES else 0
-
-
-def _best(source: Aig, kit: Kit, phases: int, folder: Path, scripts: int) -> Candidate:
-    """The candidate of least junctions; of equal ones, that of the first script."""
-    found = [_candidate(script, network, kit, phases) for script, network in covered(source, kit, folder, scripts)]
-    best = min(found, key=lambda one: one.junctions)
-    if phases == 1:
-        return best
-    problem = problem_of(best.network, phases, best.interval)
-    return _costed(best.script, best.network, problem, improved(problem, best.stages), best.interval, kit)
-
-
-def _candidate(script: str, network: LogicNetwork, kit: Kit, phases: int) -> Candidate:
-    """A network staged at the shortest interval at which all its loops can be kept."""
-    for interval in range(1, MOST_INTERVAL + 1):
-        problem = problem_of(network, phases, interval)
-        stages = staged(problem)
-        if stages is not None:
-            return _costed(script, network, problem, stages, interval, kit)
-    raise BadInput(f"a loop takes more than {MOST_INTERVAL} cycles from a wave to the next")
-
-
-def _costed(
-    script: str, network: LogicNetwork, problem: Problem, stages: Mapping[str, int], interval: int, kit: Kit
-) -> Candidate:
-    flip_flops = sum(problem.chains(stages).values())
-    clocked = len(network.gates) + flip_flops
-    junctions = sum(kit.cell(gate.cell).cell.junctions for gate in network.gates.values())
-    junctions += flip_flops * kit.flip_flop.cell.junctions
-    junctions += (network.splitters + clocked - 1) * kit.splitter.junctions
-    return Candidate(script, network, stages, interval, flip_flops, junctions)
 
 
 def _document(mapped: Mapped, simulation: Simulation, library: str) -> str:

@@ -57,6 +57,26 @@ def every_case(inputs):
     return list(product((0, 1), repeat=inputs))
 
 
+def full_adder(x, y, z, total, carry):
+    """Lines of BLIF."""
+    return [
+        *(f".names {x} {y} {z} {total}", "100 1", "010 1", "001 1", "111 1"),
+        *(f".names {x} {y} {z} {carry}", "11- 1", "1-1 1", "-11 1"),
+    ]
+
+
+def blif(inputs, outputs, lines):
+    """BLIF of a model with these lines."""
+    return "\n".join([".model m", f".inputs {' '.join(inputs)}", f".outputs {' '.join(outputs)}", *lines, ".end", ""])
+
+
+def ripple(bits):
+    """A ripple adder: a, b and c0 to s and the last carry."""
+    lines = [line for k in range(bits) for line in full_adder(f"a{k}", f"b{k}", f"c{k}", f"s{k}", f"c{k + 1}")]
+    inputs = [*(f"{name}{k}" for k in range(bits) for name in "ab"), "c0"]
+    return inputs, [*(f"s{k}" for k in range(bits)), f"c{bits}"], lines
+
+
 def drive(path, waves):
     """Bits by output of a mapped netlist's file under waves of its inputs, {wire: bits}, by the times in the file."""
     document = json.loads(path.read_text())

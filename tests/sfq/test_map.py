@@ -123,7 +123,7 @@ def test_ripple_adder_is_made_of_full_adders(tmp_path, library):
     names = [*(f"a{bit}" for bit in range(4)), *(f"b{bit}" for bit in range(4)), "c0"]
     path, out = tmp_path / "ripple.blif", tmp_path / "ripple.json"
     path.write_text(blif(*lines, inputs=" ".join(names), outputs="s0 s1 s2 s3 c4"))
-    result = map_file(path, library=library, scripts=2, waves=4, out=out)
+    result = map_file(path, library=library, scripts=2, waves=4, full_adders="gates", out=out)
     assert (result["script"], result["gates"]) == ("adders dch", 20)
     waves = random_bits(Random(6), names, 40)
     found = drive(out, waves)
@@ -154,10 +154,13 @@ def test_outputs_that_are_constants_inputs_or_equal(tmp_path, phases):
 
 
 def test_wires_alone_become_flip_flops(tmp_path):
+    """With two phases they need none, and cost a delay cell, as an output is another wire."""
     path = tmp_path / "wire.blif"
     path.write_text(blif(".names a y", "1 1", inputs="a"))
     result = map_file(path, scripts=1, waves=4)
     assert (result["jj"], result["gates"], result["dff"], result["depth"]) == (7, 0, 1, 1)
+    result = map_file(path, phases=2, scripts=1, waves=4)
+    assert (result["jj"], result["gates"], result["dff"], result["clock_splitters"]) == (2, 0, 0, 0)
 
 
 def test_feed_forward_registers_delay_by_a_wave(tmp_path):
@@ -206,11 +209,12 @@ def test_random_registers(tmp_path, seed):
 
 
 @pytest.mark.deep
-@pytest.mark.parametrize("phases", [1, 3])
-def test_mac4_accumulates(tmp_path, phases):
+@pytest.mark.parametrize(("phases", "full_adders"), [(1, "gates"), (3, "gates"), (1, "auto")])
+def test_mac4_accumulates(tmp_path, phases, full_adders):
     out = tmp_path / "mac4.json"
-    result = map_file(EXAMPLES / "mac4.v", phases=phases, out=out)
+    result = map_file(EXAMPLES / "mac4.v", phases=phases, full_adders=full_adders, out=out)
     assert result["equivalent"] is True and result["interval_cycles"] > 1
+    assert (result["t1"] > 0) == (full_adders == "auto")
     waves = random_bits(Random(7), [*bus("a", 4), *bus("b", 4), "clear"], 40)
     waves["clear"][0] = 1
     found = drive(out, waves)

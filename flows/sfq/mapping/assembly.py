@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from flows.sfq.mapping.insertion import Pipeline, Sink
-from flows.sfq.mapping.kit import CLOCK, Kit
+from flows.sfq.mapping.kit import Kit
 from flows.sfq.mapping.levels import OUTPUTS
 from flows.sfq.mapping.timing import Timing
 from flows.sfq.mapping.trees import Tree
+from hdl.sfq.cells import Cell
 from hdl.sfq.netlist import Instance, Netlist
 
 
@@ -83,16 +84,27 @@ def assembled(
     for signal, wire in zip(pipeline.inputs, inputs, strict=True):
         if signal in timing.fan_outs:
             spread(signal, wire, timing.fan_outs[signal])
-    for signal, cell in pipeline.cells.items():
-        tree = timing.fan_outs[signal]
-        pins[signal][cell.gate.output] = wire_before(tree, signal)
-        spread(signal, pins[signal][cell.gate.output], tree)
+    drivers = [(signal, signal, cell.gate.output) for signal, cell in pipeline.cells.items()]
+    for signal, owner in pipeline.carries.items():
+        adder = pipeline.cells[owner].gate.adder
+        drivers += [(signal, owner, adder.toggle.carry)] if adder else []
+    for signal, cell, pin in drivers:
+        if signal in timing.fan_outs:  # of a full adder, sum or carry may have no sink
+            tree = timing.fan_outs[signal]
+            pins[cell][pin] = wire_before(tree, signal)
+            spread(signal, pins[cell][pin], tree)
+    for signal, entries in timing.entries.items():
+        adder = pipeline.cells[signal].gate.adder
+        operands = {entry: pins[signal].pop(pin) for pin, entry in entries.items()}
+        if adder:
+            both = work.merged(adder.merger, operands["a"], operands["b"], f"{signal}_merged")
+            pins[signal][adder.toggle.toggle] = work.merged(adder.merger, both, operands["c"], f"{signal}_merged")
     for phase, tree in timing.clocks.items():
         ahead = [(clocks[phase], tree)]
         while ahead:
             wire, node = ahead.pop()
             if isinstance(node, str):
-                pins[node][CLOCK] = wire
+                pins[node][pipeline.cells[node].gate.clock] = wire
             else:
                 branches = [work.fresh(clocks[phase]) for _ in node]
                 work.split(wire, branches)
@@ -132,6 +144,13 @@ class _Netlist:
         cell = self.kit.splitter
         pins = dict(zip((*cell.inputs, *cell.outputs), (wire, *branches), strict=True))
         self.others.append(Instance(f"split_{len(self.others)}", cell, pins))
+
+    def merged(self, cell: Cell, one: str, other: str, wanted: str) -> str:
+        """A wire with the pulses of two."""
+        end = self.fresh(wanted)
+        pins = dict(zip((*cell.inputs, *cell.outputs), (one, other, end), strict=True))
+        self.others.append(Instance(f"merge_{len(self.others)}", cell, pins))
+        return end
 
     def delayed(self, wire: str, end: str) -> str:
         """A delay cell from a wire to another, which is returned."""

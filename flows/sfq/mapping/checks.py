@@ -17,6 +17,7 @@ from random import Random
 
 from flows.errors import NielloError, ToolError
 from flows.sfq.engine import simulate
+from flows.sfq.mapping.adder_cells import MAJORITY, OPERANDS, PARITY, toggle_of
 from flows.sfq.mapping.aig import Aig
 from flows.sfq.mapping.assembly import Mapped
 from flows.sfq.mapping.kit import CLOCK, gate_of
@@ -35,8 +36,14 @@ class Logic:
     """A netlist read back: gates with their operands, inputs or gates, some waves ago, and what the outputs are."""
 
     gates: Mapping[str, tuple[tuple[int, ...], tuple[Operand, ...]]]
-    """By instance: its function (`GateCell.table`), and an operand for each data pin that has a driver."""
+    """By instance: its function (`GateCell.table`), and an operand for each data pin that has a driver. A T1 is two: by
+    its own name the parity of its operands, by `carry_of` that their majority."""
     outputs: Mapping[str, Operand]
+
+
+def carry_of(instance: str) -> str:
+    """The name of a T1's carry, which no wire or instance has."""
+    return f"{instance} carry"
 
 
 def logic_of(mapped: Mapped) -> Logic:
@@ -48,30 +55,54 @@ def logic_of(mapped: Mapped) -> Logic:
         If waves do not stay apart.
     """
     netlist, phases = mapped.netlist, mapped.phases
-    drivers = {one.pins[pin]: one for one in netlist.instances for pin in one.cell.outputs if pin in one.pins}
-    clocked = {one.name: one for one in netlist.instances if one.cell.clocked}
+    cycles = phases * mapped.interval
+    drivers = {one.pins[pin]: (one, pin) for one in netlist.instances for pin in one.cell.outputs if pin in one.pins}
+    toggles = {one.name: found for one in netlist.instances if (found := toggle_of(one.cell))}
+    clocked = {one.name: one for one in netlist.instances if one.cell.clocked or one.name in toggles}
     functions = {one.cell.name: gate_of(one.cell) for one in clocked.values()}
+    stages = mapped.stages | {carry_of(name): mapped.stages[name] - phases for name in toggles}
 
-    def origin(wire: str) -> str:
-        """The clocked instance, or the input, that a wire's pulses come from."""
-        while wire in drivers and not drivers[wire].cell.clocked:
-            wire = drivers[wire].pins[drivers[wire].cell.inputs[0]]
-        return drivers[wire].name if wire in drivers else wire
+    def origins(wire: str) -> list[str]:
+        """The clocked instances, carries or inputs that a wire's pulses come from: several behind mergers."""
+        if wire not in drivers:
+            return [wire]
+        one, pin = drivers[wire]
+        if one.name in clocked:
+            return [carry_of(one.name) if one.name in toggles and pin == toggles[one.name].carry else one.name]
+        return [source for pin in one.cell.inputs for source in origins(one.pins[pin])]
+
+    def operands(wire: str, stage: int, what: str) -> list[Operand]:
+        """The origins, and how many waves ago what comes in time for this stage was their value."""
+        found = []
+        for source in origins(wire):
+            crossed = stage - stages.get(source, 0)
+            waves = -((crossed - 1) // cycles)
+            # A carry comes at some time within its adder's cycle: only a sink of the same clock has it in step.
+            least = phases if source in stages and source not in clocked else 1
+            if waves < 0 or not least <= crossed + waves * cycles <= phases:
+                raise NotInStep(f"{what}: waves meet; {source} is {crossed} stages before, of {phases} a cycle")
+            found.append(Operand(source, waves))
+        return found
 
     def operand(wire: str, stage: int, what: str) -> Operand:
-        """The origin, and how many waves ago what comes in time for this stage was its value."""
-        source = origin(wire)
-        crossed = stage - mapped.stages.get(source, 0)
-        waves = -((crossed - 1) // (phases * mapped.interval))
-        if waves < 0 or not 1 <= crossed + waves * phases * mapped.interval <= phases:
-            raise NotInStep(f"{what}: waves meet; {source} is {crossed} stages before, of {phases} a cycle")
-        return Operand(source, waves)
+        found = operands(wire, stage, what)
+        if len(found) > 1:
+            raise NotInStep(f"{what}: {len(found)} signals come by one wire")
+        return found[0]
 
-    gates = {}
+    gates: dict[str, tuple[tuple[int, ...], tuple[Operand, ...]]] = {}
     for name, one in clocked.items():
-        clock, stage = mapped.clocks.get(origin(one.pins[CLOCK])), mapped.stages[name]
-        if clock is None or clock.phase != stage % phases:
+        toggle, stage = toggles.get(name), mapped.stages[name]
+        by, *others = origins(one.pins[toggle.reset if toggle else CLOCK])
+        clock = mapped.clocks.get(by)
+        if others or clock is None or clock.phase != stage % phases:
             raise NotInStep(f"{name}: its clock is not that of stage {stage}")
+        if toggle:
+            taken = tuple(operands(one.pins[toggle.toggle], stage, f"{name}.{toggle.toggle}"))
+            if len(taken) != len(OPERANDS):
+                raise NotInStep(f"{name}: {len(taken)} signals come to a full adder")
+            gates |= {name: (PARITY, taken), carry_of(name): (MAJORITY, taken)}
+            continue
         gate = functions[one.cell.name]
         if gate is None:
             raise NotInStep(f"{name}: {one.cell.name} is no gate")
@@ -105,8 +136,19 @@ def equivalent(logic: Logic, source: Aig, registers: Sequence[Operand | int | No
     without = {index for index, key in enumerate(keys) if key is None}
     (folder / "source.aig").write_bytes(source.core(instead, without))
     (folder / "netlist.blif").write_text(_blif(logic, source.inputs, keys, first))
-    log = folder / "cec.log"
-    run_tool(["yosys-abc", "-q", "cec -n source.aig netlist.blif"], cwd=folder, log=log, timeout_s=_TIMEOUT_S)
+    return same_logic(folder, "source.aig", "netlist.blif")
+
+
+def same_logic(folder: Path, one: str, other: str) -> bool:
+    """Whether ABC proves by SAT that two files are the same logic, input by input and output by output.
+
+    Raises
+    ------
+    ToolError
+        If ABC comes to no answer.
+    """
+    log = folder / f"{one}.log"
+    run_tool(["yosys-abc", "-q", f"cec -n {one} {other}"], cwd=folder, log=log, timeout_s=_TIMEOUT_S)
     text = log.read_text(errors="replace")
     if "Networks are equivalent" in text:
         return True

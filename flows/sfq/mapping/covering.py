@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import repeat
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from flows.errors import ToolError
 from flows.sfq.mapping.aig import Aig
-from flows.sfq.mapping.full_adders import FULL_ADDER_TABLES, boxed, with_adders
+from flows.sfq.mapping.full_adders import boxed, can_add, with_adders
 from flows.sfq.mapping.kit import Kit
 from flows.sfq.mapping.network import LogicNetwork, MappedGate, network_of
 from flows.tools import run_tool
@@ -48,6 +48,9 @@ SCRIPTS = {
 ADDER_SCRIPTS = ("dch", "dc2 slack")
 """Those that are tried where there are full adders, too, which then stay whole."""
 
+FULL_ADDERS = ("auto", "gates", "t1")
+"""What those become: whichever is cheaper, gates, or T1 cells wherever there is one."""
+
 MOST_WORK = 9_000
 LEAST_SCRIPTS = 3
 """ANDs times scripts: the larger a graph is, the fewer are tried."""
@@ -71,19 +74,48 @@ def scripts_for(source: Aig) -> int:
 
 
 @dataclass(frozen=True)
+class Cover:
+    """Mapped gates of a graph, or of what is left of it without its full adders.
+
+    Attributes
+    ----------
+    name : of the way that led to them
+    mapped, inputs, outputs : as ABC wrote them
+    adders : how many full adders were taken out
+    """
+
+    name: str
+    mapped: dict[str, MappedGate]
+    inputs: list[str]
+    outputs: list[str]
+    adders: int
+
+    def network(self, whole: Collection[int], source: Aig, kit: Kit) -> LogicNetwork:
+        """The network in which the full adders of these numbers are cells, and the others gates."""
+        parts = with_adders(self.mapped, self.inputs, self.outputs, self.adders, kit, whole)
+        return network_of(*parts, source, kit)
+
+
+@dataclass(frozen=True)
 class _Way:
-    """A script, on the graph itself or on what is left of it without full adders."""
+    """A script, on a graph in a file, from which so many full adders were taken out."""
 
     script: str
-    adders: int
+    graph: str = "core"
+    adders: int = 0
 
     @property
     def name(self) -> str:
-        return f"adders {self.script}" if self.adders else self.script
+        return self.script if self.graph == "core" else f"{self.graph} {self.script}"
 
 
-def covered(source: Aig, kit: Kit, folder: Path, scripts: int) -> Iterator[tuple[str, LogicNetwork]]:
-    """The networks that so many ways lead to, by name, in order; those that ABC cannot do are left out.
+def covered(source: Aig, ripple: Aig | None, kit: Kit, folder: Path, scripts: int, full_adders: str) -> Iterator[Cover]:
+    """What so many ways lead to, in order; those that ABC cannot do are left out.
+
+    Parameters
+    ----------
+    ripple : the same logic with more full adders in it, for T1 cells
+    full_adders : one of FULL_ADDERS
 
     Raises
     ------
@@ -92,30 +124,43 @@ def covered(source: Aig, kit: Kit, folder: Path, scripts: int) -> Iterator[tuple
     """
     (folder / "kit.genlib").write_text(genlib(kit, kit.splitter.junctions))
     (folder / "core.aig").write_bytes(source.core())
-    ways = [_Way(script, 0) for script in SCRIPTS]
-    boxes = boxed(source) if all(kit.named(table) for table in FULL_ADDER_TABLES) else None
-    if boxes:
-        (folder / "rest.aig").write_bytes(boxes.rest.core())
-        ways[1:1] = [_Way(script, boxes.count) for script in ADDER_SCRIPTS]
+    cells = full_adders != "gates" and kit.full_adder is not None
+    ways = [_Way(script) for script in SCRIPTS]
+    among = _among("adders", source, folder) if cells or can_add(kit) else []
+    rippling = _among("ripple", ripple, folder) if cells and ripple else []
+    if full_adders == "t1" and (among or rippling):
+        ways = [*rippling, *among][:scripts]
+    else:
+        ways = [ways[0], *among, *ways[1:]][:scripts] + rippling[: scripts - 1]
     problem: ToolError | None = None
     found = False
     with ThreadPoolExecutor(max_workers=2) as pool:
-        for way, result in zip(ways[:scripts], pool.map(_run, ways[:scripts], repeat(folder)), strict=True):
+        for way, result in zip(ways, pool.map(_run, ways, repeat(folder)), strict=True):
             if isinstance(result, ToolError):
                 problem = result
             else:
                 found = True
-                mapped = read_mapped(result, kit)
-                yield way.name, network_of(*with_adders(*mapped, way.adders, kit), source, kit)
+                yield Cover(way.name, *read_mapped(result, kit), way.adders)
     if not found:
         raise problem or ToolError("yosys-abc", "mapped nothing")
 
 
+def _among(name: str, aig: Aig, folder: Path) -> list[_Way]:
+    """The ways to map a graph around its full adders; none if it has none."""
+    boxes = boxed(aig)
+    if boxes is None:
+        return []
+    (folder / f"{name}.aig").write_bytes(boxes.rest.core())
+    return [_Way(script, name, boxes.count) for script in ADDER_SCRIPTS]
+
+
 def _run(way: _Way, folder: Path) -> str | ToolError:
     """The mapped BLIF, or why there is none."""
-    stem, graph = way.name.replace(" ", "_"), "rest.aig" if way.adders else "core.aig"
+    stem = way.name.replace(" ", "_")
     log, written = folder / f"{stem}.log", folder / f"{stem}.blif"
-    commands = f"read_genlib kit.genlib; read_aiger {graph}; strash; {SCRIPTS[way.script]}; write_blif {written.name}"
+    commands = (
+        f"read_genlib kit.genlib; read_aiger {way.graph}.aig; strash; {SCRIPTS[way.script]}; write_blif {written.name}"
+    )
     try:
         run_tool(["yosys-abc", "-q", commands], cwd=folder, log=log, timeout_s=_TIMEOUT_S)
     except ToolError as error:

@@ -16,6 +16,14 @@ from flows.tools import run_tool
 VERILOG = {".v": "read_verilog", ".sv": "read_verilog -sv"}
 FORMATS = (*VERILOG, ".blif", ".aig", ".aag")
 
+WORDS = "words.il"
+"""What is left of Verilog in the folder: its words and their operators, before they become gates."""
+
+TO_GATES = (
+    r"dfflegalize -cell $_DFF_P_ x -mince 999999 -minsrst 999999",
+    "simplemap; opt_expr; opt_clean; aigmap; opt_clean",
+)
+
 MOST_ANDS = 200_000
 """Beyond that the tools take hours."""
 
@@ -65,10 +73,11 @@ def _verilog(path: Path, top: str | None, folder: Path) -> Aig:
     script = [
         f"{VERILOG[path.suffix.lower()]} -Iinclude {source.name}",
         f"hierarchy -check {f'-top {top}' if top else '-auto-top'}",
-        "proc; flatten; setattr -unset init w:*; opt; memory; opt; techmap; opt; setundef -zero; opt",
+        "proc; flatten; setattr -unset init w:*; opt; memory; opt",
+        f"write_rtlil {WORDS}",
+        "techmap; opt; setundef -zero; opt",
         "check -assert",
-        r"dfflegalize -cell $_DFF_P_ x -mince 999999 -minsrst 999999",
-        "simplemap; opt_expr; opt_clean; aigmap; opt_clean",
+        *TO_GATES,
         "write_json source.json",
         "write_aiger -symbols source.aig",
     ]

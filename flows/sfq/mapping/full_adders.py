@@ -6,13 +6,13 @@ out of the graph before it is mapped, and come back as gates.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cache
 
 from flows.sfq.mapping.aig import Aig
 from flows.sfq.mapping.kit import Kit
-from flows.sfq.mapping.network import MappedGate
+from flows.sfq.mapping.network import CARRY, MappedGate
 
 MOST_CUTS = 12
 """Cuts kept at an AND, the smallest first."""
@@ -178,20 +178,33 @@ def _stages(aig: Aig, found: list[FullAdder]) -> list[int]:
     return stages
 
 
-def with_adders(
-    mapped: dict[str, MappedGate], inputs: Sequence[str], outputs: Sequence[str], count: int, kit: Kit
-) -> tuple[dict[str, MappedGate], list[str], list[str]]:
-    """Mapped gates of `Boxed.rest` with the full adders as gates among them, and the graph's own inputs and outputs.
+def can_add(kit: Kit) -> bool:
+    """Whether a library has the gates of a full adder."""
+    return all(kit.named(table) for table in FULL_ADDER_TABLES)
 
-    Two XORs make the sum; the carry is (a AND b) OR (c AND (a XOR b)), so that the latest operand is one gate from the
-    sum and two from the carry.
+
+def with_adders(
+    mapped: dict[str, MappedGate],
+    inputs: Sequence[str],
+    outputs: Sequence[str],
+    count: int,
+    kit: Kit,
+    whole: Collection[int],
+) -> tuple[dict[str, MappedGate], list[str], list[str]]:
+    """Mapped gates of `Boxed.rest` with the full adders among them, and the graph's own inputs and outputs.
+
+    Those of the numbers in `whole` are a library's cell. Of the others, two XORs make the sum; the carry is (a AND b)
+    OR (c AND (a XOR b)), so that the latest operand is one gate from the sum and two from the carry.
     """
-    both, either, differ = (kit.named(table) or "" for table in FULL_ADDER_TABLES)
     found = dict(mapped)
     plain, ends = len(inputs) - 2 * count, len(outputs) - 3 * count
     for index in range(count):
         total, carry = inputs[plain + 2 * index : plain + 2 * index + 2]
         a, b, c = outputs[ends + 3 * index : ends + 3 * index + 3]
+        if index in whole and kit.full_adder:
+            found |= {total: (kit.full_adder.cell.name, (a, b, c)), carry: (CARRY, (total,))}
+            continue
+        both, either, differ = (kit.named(table) or "" for table in FULL_ADDER_TABLES)
         half, made, passed = (f"{total}_{name}" for name in ("half", "made", "passed"))
         found |= {half: (differ, (a, b)), total: (differ, (half, c))}
         found |= {made: (both, (a, b)), passed: (both, (half, c)), carry: (either, (made, passed))}

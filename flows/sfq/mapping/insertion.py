@@ -38,7 +38,8 @@ class Pipeline:
     depth : the last stage
     inputs : the circuit's, at stage 0
     cells : by signal
-    sinks : of each input and cell; an output's is `Sink(OUTPUTS, number)`
+    sinks : of each input, cell and carry; an output's is `Sink(OUTPUTS, number)`
+    carries : signals of full adders' carries, with those of their cells
     """
 
     phases: int
@@ -47,9 +48,17 @@ class Pipeline:
     inputs: tuple[str, ...]
     cells: dict[str, Placed] = field(default_factory=dict)
     sinks: dict[str, list[Sink]] = field(default_factory=dict)
+    carries: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def adders(self) -> list[str]:
+        """Signals of full adders' cells."""
+        return [signal for signal, placed in self.cells.items() if placed.gate.adder]
 
     def stage(self, signal: str) -> int:
-        """Of an input or a cell."""
+        """Of an input, a cell or a carry, which is a cycle before its cell."""
+        if signal in self.carries:
+            return self.cells[self.carries[signal]].stage - self.phases
         return self.cells[signal].stage if signal in self.cells else 0
 
     def sink_stage(self, sink: Sink) -> int:
@@ -63,14 +72,14 @@ class Pipeline:
 
 def inserted(network: LogicNetwork, stages: Mapping[str, int], kit: Kit, phases: int, interval: int) -> Pipeline:
     """Gates at their stages, with a chain of flip-flops behind each signal that has to wait."""
-    pipeline = Pipeline(phases, interval, stages[OUTPUTS] - 1, network.inputs)
-    pipeline.sinks = {signal: [] for signal in network.inputs}
+    pipeline = Pipeline(phases, interval, stages[OUTPUTS] - 1, network.inputs, carries=network.carries)
+    pipeline.sinks = {signal: [] for signal in (*network.inputs, *network.carries)}
     for signal, gate in network.gates.items():
         pipeline.cells[signal] = Placed(kit.cell(gate.cell), stages[signal], logic=True)
         pipeline.sinks[signal] = []
 
     def connect(operand: Operand, sink: Sink, sink_stage: int) -> None:
-        start = stages[operand.signal]
+        start = pipeline.stage(operand.signal)
         crossed = sink_stage - start + operand.waves * phases * interval
         tap = operand.signal
         for number in range(1, -(-crossed // phases)):

@@ -6,12 +6,13 @@ pulse since the clock before, whatever their order, and then is as it was.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
 from functools import cache
 from itertools import permutations, product
 
 from flows.errors import BadInput
+from flows.sfq.mapping.adder_cells import OPERANDS, PARITY, AdderCell, adder_cell, is_merger, toggle_of
 from hdl.common.config import ConfigError
 from hdl.sfq.cell_files import load_library
 from hdl.sfq.cells import Cell
@@ -32,6 +33,8 @@ class GateCell:
     delay : ticks from clock to output
     setup : ticks that a pulse at a data pin must come before the clock
     hold : ticks that it must come after the clock before
+    clock : pin
+    adder : if the cell is the T1 of a full adder: its mergers and times, and `inputs` are the operands
     """
 
     cell: Cell
@@ -41,6 +44,22 @@ class GateCell:
     delay: int
     setup: Mapping[str, int]
     hold: Mapping[str, int]
+    clock: str = CLOCK
+    adder: AdderCell | None = None
+
+    @property
+    def junctions(self) -> int:
+        """With those of a full adder's mergers."""
+        return self.adder.junctions if self.adder else self.cell.junctions
+
+    def slackened(self, ticks: int) -> GateCell:
+        """The gate with longer windows."""
+        return replace(
+            self,
+            setup={pin: time + ticks for pin, time in self.setup.items()},
+            hold={pin: time + ticks for pin, time in self.hold.items()},
+            adder=self.adder.slackened(ticks) if self.adder else None,
+        )
 
     def formula(self) -> str:
         """The function as a sum of products, as genlib writes it."""
@@ -62,6 +81,8 @@ class Kit:
     inverter, flip_flop : the cheapest of each
     splitter : with its input, its two outputs, and its delay
     delay : the cheapest cell that only delays
+    full_adder : a T1 and two mergers, None if the library has no such cells
+    slack : ticks by which all windows are longer than the cells' own
     """
 
     library: str
@@ -70,6 +91,19 @@ class Kit:
     flip_flop: GateCell
     splitter: Cell
     delay: Cell
+    full_adder: GateCell | None = None
+    slack: int = 0
+
+    def slackened(self, ticks: int) -> Kit:
+        """The kit with so much more of slack: every pulse has so much time to spare before and after it."""
+        return replace(
+            self,
+            gates={name: gate.slackened(ticks) for name, gate in self.gates.items()},
+            inverter=self.inverter.slackened(ticks),
+            flip_flop=self.flip_flop.slackened(ticks),
+            full_adder=self.full_adder.slackened(ticks) if self.full_adder else None,
+            slack=self.slack + ticks,
+        )
 
     def named(self, table: tuple[int, ...]) -> str | None:
         """The cheapest gate of a function, None if there is none."""
@@ -77,8 +111,13 @@ class Kit:
         return min(found, key=lambda cell: cell.junctions).name if found else None
 
     def cell(self, name: str) -> GateCell:
-        """A gate, the flip-flop included."""
-        return self.flip_flop if name == self.flip_flop.cell.name else self.gates[name]
+        """A gate, flip-flop and full adder included."""
+        known = {one.cell.name: one for one in (self.flip_flop, self.full_adder) if one}
+        return known.get(name) or self.gates[name]
+
+    def adder(self, name: str) -> AdderCell | None:
+        """The full adder of this name, if it is one."""
+        return self.cell(name).adder
 
 
 @cache
@@ -115,6 +154,28 @@ def kit_of(library: str) -> Kit:
         flip_flop=by_name[flip_flop.name],
         splitter=cheapest("splitter", (cell for cell in cells.values() if _repeats(cell, 2))),
         delay=cheapest("delay", (cell for cell in cells.values() if _repeats(cell, 1))),
+        full_adder=_full_adder(cells.values()),
+    )
+
+
+def _full_adder(cells: Collection[Cell]) -> GateCell | None:
+    """The full adder of the cheapest T1 and the cheapest merger."""
+    toggles = [found for cell in cells if (found := toggle_of(cell))]
+    mergers = [cell for cell in cells if is_merger(cell)]
+    if not toggles or not mergers:
+        return None
+    toggle = min(toggles, key=lambda one: (one.cell.junctions, one.cell.name))
+    adder = adder_cell(toggle, min(mergers, key=lambda cell: (cell.junctions, cell.name)))
+    return GateCell(
+        cell=toggle.cell,
+        inputs=OPERANDS,
+        output=toggle.sum,
+        table=PARITY,
+        delay=adder.sum_delay,
+        setup=dict.fromkeys(OPERANDS, adder.setup + max(adder.way.values())),
+        hold=dict.fromkeys(OPERANDS, adder.hold - min(adder.way.values())),
+        clock=toggle.reset,
+        adder=adder,
     )
 
 

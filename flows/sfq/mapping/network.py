@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
 
@@ -17,7 +17,10 @@ ONE, ZERO = "one", "zero"
 
 
 MappedGate = tuple[str, tuple[str, ...]]
-"""A gate as ABC writes it: cell and operands, by signal. A cell `=` is a wire, `0` and `1` are constants."""
+"""A gate as ABC writes it: cell and operands, by signal. A cell `=` is a wire, `0` and `1` are constants, `carry` is
+that of the full adder whose sum its operand is."""
+
+CARRY = "carry"
 
 
 class Operand(NamedTuple):
@@ -51,6 +54,11 @@ class LogicNetwork:
     gates: Mapping[str, Gate]
     outputs: tuple[Operand, ...]
     registers: tuple[Operand, ...] = ()
+    carries: Mapping[str, str] = field(default_factory=dict)
+
+    def gate_behind(self, signal: str) -> str:
+        """The gate that drives a signal, by its own signal; of an input that itself."""
+        return self.carries.get(signal, signal)
 
     @cached_property
     def sinks(self) -> Counter[str]:
@@ -69,7 +77,8 @@ class LogicNetwork:
         """Gates on the longest path within a wave."""
         level = dict.fromkeys(self.inputs, 0)
         for signal, gate in self.gates.items():
-            level[signal] = 1 + max((level[one.signal] for one in gate.operands if not one.waves), default=0)
+            before = [level[self.gate_behind(one.signal)] for one in gate.operands if not one.waves]
+            level[signal] = 1 + max(before, default=0)
         return max(level.values(), default=0)
 
     def edges(self) -> Iterator[tuple[Operand, str]]:
@@ -123,39 +132,39 @@ def network_of(
     gates = {
         signal: Gate(cell, tuple(root(one) for one in operands))
         for signal, (cell, operands) in mapped.items()
-        if cell not in ("=", *constants)
+        if cell not in ("=", CARRY, *constants)
     }
-    used = _reached(gates, found)
-    kept = {signal: gates[signal] for signal in _ordered(gates) if signal in used}
+    carries = {signal: operands[0] for signal, (cell, operands) in mapped.items() if cell == CARRY}
+    used = _reached(gates, carries, found)
+    kept = {signal: gates[signal] for signal in _ordered(gates, carries) if signal in used}
     asked = {one.signal for gate in kept.values() for one in gate.operands} | {one.signal for one in found}
     # An inverter that nothing ever reaches fires at every clock, a flip-flop never.
     fixed = {ONE: Gate(kit.inverter.cell.name, ()), ZERO: Gate(kit.flip_flop.cell.name, ())}
     fixed = {name: gate for name, gate in fixed.items() if name in asked}
-    return LogicNetwork(tuple(inputs[:plain]), fixed | kept, tuple(found), registers)
+    carries = {signal: adder for signal, adder in carries.items() if adder in kept}
+    return LogicNetwork(tuple(inputs[:plain]), fixed | kept, tuple(found), registers, carries)
 
 
-def _reached(gates: Mapping[str, Gate], outputs: Sequence[Operand]) -> set[str]:
+def _reached(gates: Mapping[str, Gate], carries: Mapping[str, str], outputs: Sequence[Operand]) -> set[str]:
     ahead, reached = [one.signal for one in outputs], set[str]()
     while ahead:
         signal = ahead.pop()
+        signal = carries.get(signal, signal)
         if signal in gates and signal not in reached:
             reached.add(signal)
             ahead += [one.signal for one in gates[signal].operands]
     return reached
 
 
-def _ordered(gates: Mapping[str, Gate]) -> list[str]:
+def _ordered(gates: Mapping[str, Gate], carries: Mapping[str, str]) -> list[str]:
     """Signals of gates, drivers of operands of the same wave first."""
     order: dict[str, None] = {}
     for start in gates:
         ahead = [start]
         while ahead:
             signal = ahead[-1]
-            missing = [
-                one.signal
-                for one in gates[signal].operands
-                if not one.waves and one.signal in gates and one.signal not in order
-            ]
+            drivers = [carries.get(one.signal, one.signal) for one in gates[signal].operands if not one.waves]
+            missing = [driver for driver in drivers if driver in gates and driver not in order]
             if missing and signal not in order:
                 ahead += missing
             else:
