@@ -23,6 +23,7 @@ from flows.store import disk_errors
 from hdl.sfq.cells import TICKS_PER_PS, ps
 from hdl.sfq.netlist import DEFAULT_LIBRARY
 from hdl.sfq.netlist_json import event_json
+from sim.sfq.decks import JTL_BIAS, JTL_UA
 from sim.sfq.event_model import MOST_DELIVERIES, NeverAtRest
 
 MOST_PHASES = 8
@@ -128,6 +129,7 @@ def map_file(
         "slack_ps": ps(slack),
         "clock_ghz": round(1000 * TICKS_PER_PS / mapped.period, 2) if mapped.period else None,
         "bias_ma": round(sum(b for b in biases if b is not None) / 1000, 3) if None not in biases else None,
+        "bias_ma_modelled": round(mapped.netlist.junctions * JTL_BIAS * JTL_UA / 1000, 3),
         "netlist_jj": mapped.netlist.junctions,
         "cells": dict(sorted(counts.items())),
         "script": best.script,
