@@ -44,7 +44,7 @@ def test_ripple_adder_is_a_t1_a_bit(tmp_path, phases):
     clocked = result["gates"] + result["dff"]
     assert result["clock_splitters"] == clocked - 1
     counted = 24 * 2 + 7 * result["dff"] + 3 * (result["splitters"] + clocked - 1) + 2 * result["delays"]
-    assert result["bias_ma_modelled"] == pytest.approx(0.175 * result["netlist_jj"], abs=5e-4)  # 0.7 of 250 uA a junction
+    assert result["bias_ma_modelled"] == pytest.approx(0.175 * result["netlist_jj"], abs=5e-4)
     assert result["jj"] == counted == result["netlist_jj"] + 3 * (len(json.loads(out.read_text())["clocks"]) - 1)
     cases = every_case(5)
     found = drive(out, {name: [case[index] for case in cases] for index, name in enumerate(inputs)})
