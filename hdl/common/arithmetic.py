@@ -122,6 +122,36 @@ def multiply(
     return wire(m, (first + second)[: columns.width], f"{name}_product")
 
 
+def multiply_or_dot(m: Module, a: Value, b: Value, halves: Value, name: str) -> Value:
+    """The product of two two's complement numbers of 8 bits, 16 bits; with `halves`, of their halves of 4 bits each,
+    two's complement, 2**4 * (low half of a * high half of b + high half of a * low half of b).
+
+    One array serves both: with `halves`, what the two low halves and the two high ones would add is zero.
+    """
+    a, b, halves = wire(m, a, f"{name}_a"), wire(m, b, f"{name}_b"), wire(m, halves, f"{name}_halves")
+    whole = wire(m, ~halves, f"{name}_whole")
+    own = wire(m, b & whole.replicate(8), f"{name}_own")
+    columns = Columns(m, 16, name)
+    for i in range(8):
+        for j in range(8):
+            crossed = (i < 4) != (j < 4)
+            bit = a[i] & (b if crossed else own)[j]
+            # Whether it weighs less than nothing: in the product, and in those of halves.
+            of_whole, of_halves = (i == 7) != (j == 7), (i in (3, 7)) != (j in (3, 7))
+            if not crossed or of_whole == of_halves:
+                bit = ~bit if of_whole else bit
+            else:
+                bit = bit ^ (whole if of_whole else halves)
+            columns.add_bit(i + j, bit)
+    # What the complements left out: -2 * (2**7 * 127), or -2 * (2**3 * 7) * 2**4 twice and, of complemented zeros,
+    # -2 * (2**11 + 2**12 + 2**13). Modulo 2**16 that is 2**15 + 2**8, or 2**15 + 2**9.
+    columns.add_bit(8, whole)
+    columns.add_bit(9, halves)
+    columns.add_bit(15, Const(1, 1))
+    first, second = columns.rows()
+    return wire(m, (first + second)[:16], f"{name}_product")
+
+
 def shift_left(
     m: Module, value: Value, amount: Value, width: int, name: str, reach: Sequence[int] | None = None
 ) -> Value:

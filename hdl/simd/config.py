@@ -12,13 +12,16 @@ from hdl.common.format_table import ELEMENTS, FloatFormat
 from hdl.simd.modes import (
     ACCUMULATOR_BITS,
     ACCUMULATOR_EXPONENT,
+    ALL_MODES,
     BIAS_BITS,
     BIAS_EXPONENTS,
     MODES,
     OPERAND_BITS,
     OUTPUT_FORMATS,
+    SINGLE_MODES,
+    decoder_of,
 )
-from hdl.simd.product_widths import LANE_PRODUCTS, NUMBER_BITS, reach
+from hdl.simd.product_widths import LANE_PRODUCTS, NUMBER_BITS
 
 
 class DotConfig(BlockConfig):
@@ -69,16 +72,6 @@ class DotConfig(BlockConfig):
     def register_source(self) -> tuple[Path, dict[str, int]]:
         """The register file and its parameters."""
         return Path(__file__).with_name("dot.rdl"), {"LANES": self.lanes, "LATENCY": self.latency_cycles}
-
-
-ALL_MODES = tuple(MODES)
-SINGLE_MODES = tuple(name for name, mode in MODES.items() if mode.block is None)
-
-
-def decoder_of(mode: str) -> str:
-    """Which operand decoder a mode needs: modes that differ in what a unit weighs, or in scales alone, share one."""
-    element = MODES[mode].element
-    return "int8" if element.name == "int8_q6" else element.name
 
 
 BLOCK_PLACE = 32
@@ -152,7 +145,7 @@ class EngineConfig(BlockConfig):
         """Operand width of each of the four multiplier blocks."""
         if self.technology == "fpga":
             return max(NUMBER_BITS[decoder] for decoder in self.decoders)
-        return 8 if "int8" in self.decoders else 7
+        return 8 if {"int8", "int4"} & set(self.decoders) else 7
 
     @property
     def lane_shift_bits(self) -> int:
@@ -174,10 +167,11 @@ class EngineConfig(BlockConfig):
             return 2 * self.significand_bits + 1
         return 2 * self.significand_bits + ("p16_1" in self.decoders and self.significand_bits == 7)
 
-    @property
-    def lane_reach(self) -> list[int]:
-        """Bits of a byte lane's product after each level of its shifter."""
-        return reach(self.decoders, self.lane_shift_bits)
+    def lane_exponent(self, mode: str) -> int:
+        """Weight of the last place of a beat's sum, as a power of two: a product's. Of gates, sums of INT4 come out of
+        the multipliers four places up."""
+        paired = self.technology == "asic" and decoder_of(mode) == "int4"
+        return MODES[mode].product_exponent - (4 if paired else 0)
 
     @property
     def sum_bits(self) -> int:
@@ -201,11 +195,11 @@ class EngineConfig(BlockConfig):
         return self.sum_bits + max(offsets)
 
     def place(self, mode: str) -> int:
-        """Place of a product's last bit in the accumulator. With block formats, where scales say what the
+        """Place of the last bit of a beat's sum in the accumulator. With block formats, where scales say what the
         accumulator's bits weigh, it is one for all but P(16,1), as `hdl.simd.mac_blocks` needs it."""
         if self.block_modes and mode != "p16_1":
             return BLOCK_PLACE
-        return MODES[mode].product_exponent - ACCUMULATOR_EXPONENT
+        return self.lane_exponent(mode) - ACCUMULATOR_EXPONENT
 
     def leading_exponent(self, mode: str) -> int:
         """Weight of the accumulator's topmost bit under the sign, as a power of two; to that of a block mode the
@@ -215,13 +209,14 @@ class EngineConfig(BlockConfig):
         if found.block:
             scale = found.block.scale
             bias = scale.bias + (scale.mantissa_bits if isinstance(scale, FloatFormat) else 0)
-        return ACCUMULATOR_BITS - 2 + found.product_exponent - self.place(mode) - 2 * bias
+        return ACCUMULATOR_BITS - 2 + self.lane_exponent(mode) - self.place(mode) - 2 * bias
 
     @property
     def reached_segments(self) -> range:
         """Segments of the accumulator that a sum of `Mode.most_products` products needs, its sign included."""
         sums = {mode: MODES[mode].most_products * MODES[mode].largest_product for mode in self.modes}
-        sign = max(self.place(mode) + total.bit_length() for mode, total in sums.items())
+        up = {mode: MODES[mode].product_exponent - self.lane_exponent(mode) for mode in self.modes}
+        sign = max(self.place(mode) + up[mode] + total.bit_length() for mode, total in sums.items())
         lowest = min(self.place(mode) for mode in self.modes)
         return range(lowest // self.segment_bits, sign // self.segment_bits + 1)
 
@@ -238,13 +233,18 @@ class EngineConfig(BlockConfig):
 
     @property
     def pipeline_cycles(self) -> int:
-        """From operands to accumulator: decoder of P(16,1), multiplier, aligner in two steps, accumulator; with 8-bit
-        floats the accumulator shares the second one. On FPGAs decoding and placing take one each, the aligner three."""
-        return 7 if self.technology == "fpga" else 5 - self.has_long_lanes
+        """From operands to accumulator: decoder of P(16,1), multiplier, aligner in two steps, accumulator. With 8-bit
+        floats the first two share one, and the last two; a sum of blocks comes in a cycle later. On FPGAs decoding and
+        placing take one each, the aligner three."""
+        if self.technology == "fpga":
+            return 7
+        return 3 + bool(self.block_modes) if self.has_long_lanes else 5
 
     def term_cycles(self, mode: str) -> int:
-        """From the cycle of a beat's operands to the one in which the accumulator takes their sum; other modes than
-        P(16,1) do without the stage of its decoder, but on FPGAs all decoders have one."""
+        """From the cycle of a beat's operands to the one in which the accumulator takes their sum. Where the decoder of
+        P(16,1) alone has a stage, other modes do without it."""
+        if self.has_long_lanes:
+            return 2
         return self.pipeline_cycles - 1 - (mode != "p16_1" and self.technology == "asic")
 
     special_cycles: ClassVar[int] = 1

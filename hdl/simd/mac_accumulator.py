@@ -109,7 +109,13 @@ class Accumulator(wiring.Component):
                 carry = wire(m, carry & self.wide, f"carry_into_{k}")
             kept = Signal(bits, name=f"kept_{k}")
             where.d.comb += kept.eq((segments[k] & keep.replicate(bits)) | rising)
-            where.d.sync += Cat(segments[k], carries[k]).eq(kept + addend + carry)
+            total = kept + addend + carry
+            if not gates:
+                # The carry comes in by a bit below. Of a carry chain's operands Yosys gives one nets of its own, beside
+                # their XOR: the one that ends in a constant. It is the segment, which has nets; the addend's gates can
+                # share look-up tables with the XOR.
+                total = (Cat(Const(1, 1), kept) + Cat(carry, addend))[1:]
+            where.d.sync += Cat(segments[k], carries[k]).eq(total)
             if self._alone:
                 with where.If(self.clear):
                     where.d.sync += [segments[k].eq(0), carries[k].eq(0)]

@@ -12,8 +12,7 @@ from amaranth.lib.wiring import In, Out
 
 from hdl.common.arithmetic import Columns, extended, register, shift_left, wire
 from hdl.simd.config import RUNNING_VALUE_BITS, EngineConfig
-from hdl.simd.mac_ports import LANES, product_members
-from hdl.simd.modes import MODES
+from hdl.simd.mac_ports import LANES, has_odd_lanes, product_members
 from hdl.simd.product_widths import reach
 
 ODD_BITS = 18
@@ -25,6 +24,12 @@ bits that are zero whenever they would lie there."""
 
 EARLY_BITS = 17
 """Low bits of the sum, added before the register between the two stages, which saves registers for their carries."""
+
+
+def lane_reach(config: EngineConfig) -> list[int]:
+    """Bits of a byte lane's product, of gates, after each level of its shifter."""
+    lanes = ["int4_pair" if decoder == "int4" else decoder for decoder in config.decoders]
+    return reach(lanes, config.lane_shift_bits)
 
 
 class Aligner(wiring.Component):
@@ -63,13 +68,11 @@ class Aligner(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         config = self._config
-        total, wide_place = self._in_chains(m) if config.technology == "fpga" else self._in_columns(m)
+        total, place = self._in_chains(m) if config.technology == "fpga" else self._in_columns(m)
         if config.block_modes:
             total = wire(m, total | self.running, "total_or_running")
 
-        place = Signal(7)
         fine_bits = (config.segment_bits - 1).bit_length()
-        m.d.comb += place.eq(wide_place | self.place)
         term, segment = self._moved(m, total, place[:fine_bits]), (1 << place[fine_bits:])[: len(self.segment)]
         if not config.has_long_lanes:
             term, segment = register(m, term, "term_held"), register(m, segment, "segment_held")
@@ -89,20 +92,20 @@ class Aligner(wiring.Component):
         return value
 
     def _in_columns(self, m):
-        """The sum and `wide_place`: all bits are compressed together, then added. The register behind the first step
+        """The sum and its place: all bits are compressed together, then added. The register behind the first step
         lies between the two, but with 8-bit floats, whose second step is the longer one, behind both."""
         config = self._config
         width = config.sum_bits
         columns = Columns(m, width, "sum")
         for k in range(LANES):
             columns.add_signed(self._shifted_lane(m, k), arrival=6)
-        if any(MODES[mode].slot_bits == 4 for mode in config.modes):
+        if has_odd_lanes(config):
             for k in range(LANES):
                 columns.add_signed(self._shifted_odd(m, k), arrival=7)
         first, second = columns.rows()
-        wide_place = register(m, self.wide_place, "held_place")
+        place = wire(m, register(m, self.wide_place, "held_place") | self.place, "place")
         if config.has_long_lanes:
-            return register(m, (first + second)[:width], "held_sum").as_signed(), wide_place
+            return register(m, (first + second)[:width], "held_sum").as_signed(), place
 
         low = Signal(EARLY_BITS + 1)
         held_sum, held_carries = Signal(width, reset_less=True), Signal(width - EARLY_BITS, reset_less=True)
@@ -116,14 +119,14 @@ class Aligner(wiring.Component):
         total = Signal(signed(width))
         high = held_sum[EARLY_BITS:] + held_carries + held_carry
         m.d.comb += total.eq(Cat(held_sum[:EARLY_BITS], high[: width - EARLY_BITS]))
-        return total, wide_place
+        return total, place
 
     def _in_chains(self, m):
-        """The sum and `wide_place`, in the third step: an adder is a carry chain, and stands alone between registers.
+        """The sum and its place, in the third step: an adder is a carry chain, and stands alone between registers.
         Adders that follow each other would be merged by synthesis tools into columns of gates."""
         config = self._config
         groups = {"lanes": [self._shifted_lane(m, k) for k in range(LANES)]}
-        if any(MODES[mode].slot_bits == 4 for mode in config.modes):
+        if has_odd_lanes(config):
             groups["odds"] = [self._placed_odd(m, k) for k in range(LANES)]
         sums = []
         for name, terms in groups.items():
@@ -133,21 +136,25 @@ class Aligner(wiring.Component):
             ]
             sums.append(register(m, pairs[0] + pairs[1], name))
         total = reduce(add, sums)[: config.sum_bits].as_signed()
-        return total, register(m, register(m, self.wide_place, "place_of_pairs"), "place_of_sums")
+        wide_place = register(m, self.wide_place, "place_of_pairs")
+        return total, register(m, wide_place | self.place, "place_of_sums")
 
     def _shifted_lane(self, m, k):
         """A byte lane's product in its place: the last one's of P(16,1) reaches 28 bits, any other its own width."""
         config = self._config
         bits = config.sum_bits if k == LANES - 1 else config.lane_bits
-        widths = config.lane_reach if config.technology == "asic" else None
+        widths = lane_reach(config) if config.technology == "asic" else None
         return shift_left(m, getattr(self, f"product_{k}"), getattr(self, f"shift_{k}"), bits, f"lane_{k}", widths)
 
     def _shifted_odd(self, m, k):
         """An odd nibble's product in its place."""
         product = Cat(getattr(self, f"odd_magnitude_{k}"), getattr(self, f"odd_sign_{k}"))
         amount = getattr(self, f"odd_shift_{k}")
-        widths = reach([name for name in ("fp4", "p4_1", "int4") if name in self._config.decoders], len(amount))
-        return shift_left(m, product, amount, ODD_BITS, f"odd_{k}", widths)
+        return shift_left(m, product, amount, ODD_BITS, f"odd_{k}", self._odd_reach(len(amount)))
+
+    def _odd_reach(self, levels):
+        """Bits of an odd nibble's product after each level of its shifter."""
+        return reach([name for name in ("fp4", "p4_1", "int4") if name in self._config.decoders], levels)
 
     def _placed_odd(self, m, k):
         """The same a cycle later. Only 1 or -1 goes 16 places up, the square of P(4,1)'s largest number: a step of the
@@ -155,7 +162,7 @@ class Aligner(wiring.Component):
         product = Cat(getattr(self, f"odd_magnitude_{k}"), getattr(self, f"odd_sign_{k}"))
         *near, far = getattr(self, f"odd_shift_{k}")
         placed = Signal(signed(ODD_BITS), name=f"placed_odd_{k}", reset_less=True)
-        m.d.sync += placed.eq(shift_left(m, product, Cat(near), ODD_BITS, f"odd_{k}"))
+        m.d.sync += placed.eq(shift_left(m, product, Cat(near), ODD_BITS, f"odd_{k}", self._odd_reach(len(near))))
         with m.If(far):
             m.d.sync += placed[:-1].eq(1 << (1 << len(near)))
         return placed

@@ -11,7 +11,7 @@ from amaranth.lib.wiring import In, Out
 
 from hdl.common.axi import packet_stream
 from hdl.common.format_table import PositFormat
-from hdl.simd.config import MacConfig, decoder_of
+from hdl.simd.config import MacConfig
 from hdl.simd.mac_accumulator import Accumulator, is_tall
 from hdl.simd.mac_align import Aligner
 from hdl.simd.mac_blocks import RECALL_PLACE, SCALE_BITS, BlockScales, BlockSum
@@ -20,7 +20,7 @@ from hdl.simd.mac_dsp_drain import DspDrain
 from hdl.simd.mac_dsp_sequence import DspSequence
 from hdl.simd.mac_lanes import LANES, Lanes
 from hdl.simd.mac_sequence import Sequence
-from hdl.simd.modes import JOB_BITS, JOB_INFINITY, JOB_MODE, JOB_OUTPUT, MODES, OPERAND_BITS, OUTPUT_FORMATS
+from hdl.simd.modes import JOB_BITS, JOB_INFINITY, JOB_MODE, JOB_OUTPUT, MODES, OPERAND_BITS, OUTPUT_FORMATS, decoder_of
 
 EVERY_SIGN = 0x8888_8888
 """In eight codes of 4 bits."""
@@ -96,11 +96,11 @@ class MacCore(wiring.Component):
             aligner.wide_place.eq(lanes.wide_place | scales.offset if scales else lanes.wide_place),
             accumulator.term.eq(aligner.term),
             accumulator.segment.eq(aligner.segment),
-            accumulator.wide.eq(sequence.tall),
+            accumulator.wide.eq(1 if fpga else sequence.tall),
             accumulator.clear.eq(sequence.drop if scales else sequence.clear),
         ]
         self._connect_drain(m, accumulator, drain, sequence)
-        # Sums of P(16,1), E5M2 or blocks need the topmost segments; a posit's special value is NaR.
+        # Sums of P(16,1), E5M2 or blocks need the topmost segments, which FPGAs always use; specials of posits are NaR.
         posit = Signal()
         place = Signal(7) if scales else aligner.place
         with m.Switch(mode):
@@ -108,9 +108,10 @@ class MacCore(wiring.Component):
                 with m.Case(MODES[name].code):
                     m.d.comb += [
                         place.eq(Aligner.place_of(config, name)),
-                        sequence.tall.eq(is_tall(config, name)),
                         posit.eq(isinstance(MODES[name].element, PositFormat)),
                     ]
+                    if not fpga:
+                        m.d.comb += sequence.tall.eq(is_tall(config, name))
 
         special = Signal(3, reset_less=True)
         found = lanes.special

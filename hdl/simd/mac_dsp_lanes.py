@@ -22,8 +22,8 @@ from hdl.common.arithmetic import multiply, register, shift_left, wire
 from hdl.common.format_table import ELEMENTS
 from hdl.simd.config import EngineConfig
 from hdl.simd.mac_decode import FloatDecoder, NibbleDecoder, PositByteDecoder, PositHalfDecoder, nibble_product
-from hdl.simd.mac_ports import LANES, WIDE_BIAS, lane_members
-from hdl.simd.modes import MODES
+from hdl.simd.mac_ports import LANES, WIDE_BIAS, has_odd_lanes, lane_members
+from hdl.simd.product_widths import number_reach
 
 FLOAT_NIBBLES = ("fp4", "p4_1")
 
@@ -61,7 +61,7 @@ class DspLanes(wiring.Component):
         for k in range(LANES):
             lanes = [self._lane(m, f"{name}{k}", operand.word_select(k, 8)) for name, operand in operands.items()]
             self._multiply(m, k, lanes, wide if k == LANES - 1 else (None, None))
-            if any(MODES[mode].slot_bits == 4 for mode in self._config.modes):
+            if has_odd_lanes(self._config):
                 nibbles = [operand.word_select(2 * k + 1, 4) for operand in operands.values()]
                 self._multiply_odd(m, k, nibbles)
         for bit, found in enumerate((self._nan, self._plus, self._minus)):
@@ -133,7 +133,8 @@ class DspLanes(wiring.Component):
         significand = self._chosen(m, chosen, signed(bits), f"significand_{name}")
         moved = [(names, place) for names, _, place in numbers if isinstance(place, Value)]
         place = self._chosen(m, moved, 4 if moved else 0, f"place_{name}")
-        number = shift_left(m, significand, place, self._config.significand_bits, f"placed_{name}").as_signed()
+        widths = number_reach(self._config.decoders, len(place))
+        number = shift_left(m, significand, place, self._config.significand_bits, f"placed_{name}", widths).as_signed()
         if wide:
             number = Mux(wide[0], wide[1], number)
         return register(m, number, f"operand_{name}")

@@ -7,7 +7,6 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from hdl.simd.config import MacConfig
-from hdl.simd.mac_accumulator import FROZEN_SEGMENTS
 from hdl.simd.mac_sequence import count_steps
 from hdl.simd.modes import ACCUMULATOR_BITS
 
@@ -17,16 +16,15 @@ class DspSequence(wiring.Component):
 
     | count    | what happens |
     | -------- | --- |
-    | 0        | beats are taken; after the last one comes 1 |
-    | 7 .. 14  | `reading`: the carries of segment `index` are home |
-    | 21       | `done`, as long as the result waits; after it was given comes 31 |
+    | 0        | beats are taken; after the last one comes 2 |
+    | 8 .. 15  | `reading`: the carries of segment `index`, the count's lower bits, are home |
+    | 22       | `done`, as long as the result waits; after it was given comes 31 |
     | 24 .. 31 | `clear`: all the while after a reset, so that what was in flight is gone too; then 0 |
 
     Members
     -------
     end : the last beat is taken
     idle : beats can be taken
-    tall : the topmost segments are in use; else the two of them are not read
     reading, index : of `DspDrain`
     done, given : the result is here; it is taken
     clear : nothing of a dot product stays
@@ -38,7 +36,6 @@ class DspSequence(wiring.Component):
             {
                 "end": In(1),
                 "idle": Out(1),
-                "tall": In(1),
                 "reading": Out(1),
                 "index": Out(3),
                 "done": Out(1),
@@ -49,17 +46,18 @@ class DspSequence(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        settled, done = self._config.pipeline_cycles, self._config.rounding_cycles
         segments = ACCUMULATOR_BITS // self._config.segment_bits
+        skipped = segments - self._config.pipeline_cycles
+        done = self._config.rounding_cycles + skipped
         after_reset, cleared = 0b11000, 0b11111
-        assert done < after_reset and cleared - after_reset >= self._config.pipeline_cycles
+        assert skipped >= 0 and done < after_reset and cleared - after_reset >= self._config.pipeline_cycles
         count = Signal(5, init=after_reset)
-        count_steps(m, count, begin=self.end, done=done, given=self.given, cleared=cleared)
-        end = settled + Mux(self.tall, segments, segments - FROZEN_SEGMENTS)
+        count_steps(m, count, begin=Mux(self.end, 1 + skipped, 0), done=done, given=self.given, cleared=cleared)
+        index = count[: len(self.index)]
         m.d.comb += [
             self.idle.eq(count == 0),
-            self.reading.eq((count >= settled) & (count < end)),
-            self.index.eq(count - settled),
+            self.reading.eq(count[len(index) :] == 1),
+            self.index.eq(index),
             self.done.eq(count == done),
             self.clear.eq(count[3:].all()),
         ]

@@ -3,8 +3,9 @@
 Four multiplier blocks serve every mode:
 
     8-bit modes   block k multiplies lane k, byte k of either operand
-    4-bit modes   block k multiplies the even nibble of byte k; odd nibbles, whose significands have two bits (four in
-                  INT4), have small multipliers of their own
+    FP4, P(4,1)   block k multiplies the even nibble of byte k; odd nibbles, whose significands have two bits, have
+                  small multipliers of their own
+    INT4          block k multiplies both nibbles of byte k and adds up their products: `multiply_or_dot`
     P(16,1)       the blocks are the quarters of one 14 x 14 multiplier: significands are split 7 + 7
 
 An operand reaches only the decoders of the mode at work: all others, and what stands behind them, see zeros.
@@ -15,10 +16,10 @@ from __future__ import annotations
 from functools import reduce
 from operator import or_
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 
-from hdl.common.arithmetic import extended, multiply, wire
+from hdl.common.arithmetic import extended, multiply, multiply_or_dot, register, wire
 from hdl.simd.config import EngineConfig
 from hdl.simd.mac_decode import (
     NibbleDecoder,
@@ -32,7 +33,7 @@ from hdl.simd.mac_dsp_lanes import DspLanes
 from hdl.simd.mac_ports import LANES, WIDE_BIAS, lane_members
 
 SMALL_FLOATS = ("e2m3", "e3m2", "e4m3", "e5m2")
-NIBBLES = ("fp4", "p4_1", "int4")
+NIBBLES = ("fp4", "p4_1")
 
 HALF = 7
 """Bits of each half of a P(16,1)'s significand."""
@@ -44,7 +45,8 @@ WIDE_SHIFTS = (0, HALF, HALF, 2 * HALF)
 class Lanes(wiring.Component):
     """Decodes and multiplies one beat.
 
-    Latency: 1 cycle; 2 in P(16,1), whose decoder has a stage of its own. On FPGAs see `DspLanes`.
+    Latency: 1 cycle; 2 in P(16,1), whose decoder has a stage of its own unless there are 8-bit floats. On FPGAs see
+    `DspLanes`.
 
     Members
     -------
@@ -95,50 +97,41 @@ class Lanes(wiring.Component):
         return reduce(or_, built) if built else Const(0, 1)
 
     def _wide(self, m):
-        """P(16,1): both significands, registered, and whether there are any; None if the mode is not built."""
+        """P(16,1): both significands, and whether there are any; None if the mode is not built."""
         if not self._built("p16_1"):
             return None
         selected = self._selected["p16_1"]
+        # With 8-bit floats the aligner takes so long that decoder and multiplier fit into one cycle.
+        stage = wire if self._config.has_long_lanes else register
         significands, scales = [], []
         for name, operand in (("a", self.a), ("b", self.b)):
             m.submodules[f"half_{name}"] = decoder = PositHalfDecoder()
             m.d.comb += decoder.code.eq(operand[:16] & selected.replicate(16))
-            significand = Signal(signed(2 * HALF), name=f"wide_{name}", reset_less=True)
-            m.d.sync += significand.eq(decoder.significand)
-            significands.append(significand)
+            significands.append(stage(m, decoder.significand, f"wide_{name}"))
             scales.append(decoder.scale)
             self._nan.append(decoder.nar)
-        place, valid = Signal(7, reset_less=True), Signal(name="wide_valid")
-        m.d.sync += [
-            place.eq((scales[0] + scales[1] + WIDE_BIAS)[:7] & selected.replicate(7)),
-            valid.eq(selected),
-        ]
-        self._register(m, self.wide_place, place)
-        return significands[0], significands[1], valid
+        place = (scales[0] + scales[1] + WIDE_BIAS)[:7] & selected.replicate(7)
+        self._register(m, self.wide_place, stage(m, place, "place"))
+        return significands[0], significands[1], stage(m, selected, "wide_valid")
 
     def _nibbles(self, m, index):
         """Nibble `index` of both operands: significands, two's complement; what `nibble_product` takes; shifts."""
-        built, selected = self._config.decoders, wire(m, self._any("fp4", "p4_1"), f"nibbles_{index}")
+        built, selected = self._config.decoders, wire(m, self._any(*NIBBLES), f"nibbles_{index}")
         significands, parts, shifts = [], [], []
         for name, operand in (("a", self.a), ("b", self.b)):
-            code = operand.word_select(index, 4)
-            significand, shift = Const(0, 3), Const(0, 4)
-            if self._built("fp4", "p4_1"):
-                decoder = NibbleDecoder(has_float="fp4" in built, has_posit="p4_1" in built)
-                m.submodules[f"nibble_{name}{index}"] = decoder
-                m.d.comb += [
-                    decoder.code.eq(code & selected.replicate(4)),
-                    decoder.posit.eq(self._any("p4_1")),
-                ]
-                self._nan.append(decoder.nar)
-                negative = decoder.sign & decoder.some
-                significand, shift = Cat(decoder.some, decoder.three ^ negative, negative), decoder.shift
-                parts.append(Cat(decoder.some, decoder.three, decoder.sign))
-            if "int4" in built:
-                significand = extended(significand, 4) | (code & self._selected["int4"].replicate(4))
+            decoder = NibbleDecoder(has_float="fp4" in built, has_posit="p4_1" in built)
+            m.submodules[f"nibble_{name}{index}"] = decoder
+            m.d.comb += [
+                decoder.code.eq(operand.word_select(index, 4) & selected.replicate(4)),
+                decoder.posit.eq(self._any("p4_1")),
+            ]
+            self._nan.append(decoder.nar)
+            negative = decoder.sign & decoder.some
+            significand = Cat(decoder.some, decoder.three ^ negative, negative)
+            parts.append(Cat(decoder.some, decoder.three, decoder.sign))
             tag = f"nibble_{name}{index}"
             significands.append(wire(m, significand, f"{tag}_significand"))
-            shifts.append(wire(m, shift, f"{tag}_shift"))
+            shifts.append(wire(m, decoder.shift, f"{tag}_shift"))
         return significands, parts, shifts
 
     def _floats(self, m, k):
@@ -182,6 +175,9 @@ class Lanes(wiring.Component):
             shifts.append([decoder.shift for decoder in decoders])
         if "int8" in built:
             significands.append([gated(operand, "int8") for operand in (self.a, self.b)])
+        if "int4" in built:
+            a, b = (gated(operand, "int4") for operand in (self.a, self.b))
+            significands.append([a, Cat(b[4:], b[:4])])
         if self._built(*SMALL_FLOATS):
             pair, pair_shifts = self._floats(m, k)
             significands.append(pair)
@@ -206,9 +202,10 @@ class Lanes(wiring.Component):
         (a_significand, b_significand), (a_shift, b_shift) = self._lane(m, k)
         shift = (a_shift + b_shift)[: config.lane_shift_bits]
         width = config.significand_bits
-        if wide is None:
-            product = multiply(block, a_significand, b_significand, f"block_{k}")
-        else:
+        left, right = a_significand, b_significand
+        a_signed = b_signed = 1
+        unsigned = Const(0, 1)
+        if wide is not None:
             (wide_a, wide_b, valid), halves = wide, (k >> 1, k & 1)
             # A lower half has no sign. Where blocks have a bit to spare for that, it is zero; else the block is told.
             parts = [
@@ -216,21 +213,22 @@ class Lanes(wiring.Component):
                 for operand, half in zip((wide_a, wide_b), halves, strict=True)
             ]
             a_signed, b_signed = (1 if half or width > HALF else ~valid for half in halves)
-            left, right = (
-                (own | part)[:width] for own, part in zip((a_significand, b_significand), parts, strict=True)
-            )
-            product = multiply(block, left, right, f"block_{k}", a_signed=a_signed, b_signed=b_signed)
-            unsigned = valid if not any(halves) and width == HALF else Const(0, 1)
-            product = Cat(product, product[-1] & ~unsigned)
+            left, right = ((own | part)[:width] for own, part in zip((left, right), parts, strict=True))
+            unsigned = valid if not any(halves) and width == HALF else unsigned
             shift = shift | Mux(valid, WIDE_SHIFTS[k], 0)
+        if self._built("int4"):
+            product = multiply_or_dot(block, left, right, self._selected["int4"], f"block_{k}")
+        else:
+            product = multiply(block, left, right, f"block_{k}", a_signed=a_signed, b_signed=b_signed)
+        product = Cat(product, product[-1] & ~unsigned)
         self._register(block, getattr(self, f"product_{k}"), product.as_signed())
         self._register(block, getattr(self, f"shift_{k}"), shift)
 
     def _odd(self, m, k):
-        significands, parts, (a_shift, b_shift) = self._nibbles(m, 2 * k + 1)
+        _, parts, (a_shift, b_shift) = self._nibbles(m, 2 * k + 1)
         magnitude, sign = getattr(self, f"odd_magnitude_{k}"), getattr(self, f"odd_sign_{k}")
         m.submodules[f"odd_{k}"] = odd = Module()
-        product = nibble_product(*parts) if not self._built("int4") else multiply(odd, *significands, f"odd_{k}")
+        product = nibble_product(*parts)
         self._register(odd, magnitude, product[: len(magnitude)])
         self._register(odd, sign, product[len(magnitude)])
         self._register(odd, getattr(self, f"odd_shift_{k}"), a_shift + b_shift)

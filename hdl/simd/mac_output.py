@@ -46,6 +46,12 @@ def either(pairs: list[tuple[Value, Value | int]], width: int) -> Value:
     return reduce(or_, terms) if terms else Const(0, width)
 
 
+def at_least(value: Value, bound: int) -> Value:
+    """Whether an unsigned number is as large as a constant above 0, without a carry chain of its whole width."""
+    low = bound.bit_length()
+    return value[low:].any() | (value[:low] >= bound)
+
+
 def normalise(m: Module, window: Value, sticky: Value, steps: tuple[int, ...]) -> tuple[Value, Value, Value]:
     """Drops `step` sign copies from the top where there are so many to spare, else as many bits at the bottom.
 
@@ -161,8 +167,8 @@ class ResultEncoder:
         m.d.comb += amount.eq(variable.as_signed() + Cat(Const(0, 1), subnormal))
         # A posit that needs more regime bits than there are is the largest or the smallest one.
         posits = self._of(PositFormat)
-        limit = reduce(or_, (sel & (run >= fmt.bits - 2) for sel, fmt in posits), Const(0, 1))
-        further = reduce(or_, (sel & (run > fmt.bits - 2) for sel, fmt in posits), Const(0, 1))
+        limit = reduce(or_, (sel & at_least(run, fmt.bits - 2) for sel, fmt in posits), Const(0, 1))
+        further = reduce(or_, (sel & at_least(run, fmt.bits - 1) for sel, fmt in posits), Const(0, 1))
 
         field = wire(m, Mux(subnormal, 1, biased[:8]), "field")
         fill = wire(m, Mux(posit, ~regime_negative, sign), "fill")
@@ -174,9 +180,15 @@ class ResultEncoder:
         # As wide as the body itself, an integer just below the smallest leaves no room for its sign: its bits are 0.
         widest = [sel for sel, fmt in self._of(IntFormat) if fmt.bits == bits]
         lowest = reduce(or_, (sel & sign & (exponent == bits - 1) for sel in widest), Const(0, 1))
+        fill = wire(m, fill & ~lowest, "fill_or_0")
+        # What is shifted out of the body's width leaves nothing but `fill`, but for the last bit.
+        levels = (bits - 1).bit_length()
+        far = wire(m, amount[levels:].any(), "far")
         middle = {
             "lowest": lowest,
-            "amount": amount,
+            "amount": amount[:levels],
+            "far": far,
+            "saturated": far | limit,
             "body": body,
             "lost": lost,
             "limit": limit,
@@ -187,18 +199,18 @@ class ResultEncoder:
             "beyond": beyond,
         }
         middle |= {"regime_negative": regime_negative, "large": large}
-        lowest, amount, body, lost, limit, uneven, fill, sign, zero, beyond, regime_negative, large = (
+        lowest, amount, far, saturated, body, lost, limit, uneven, fill, sign, zero, beyond, regime_negative, large = (
             hold(value, name) for name, value in middle.items()
         )
-        for level in range((bits - 1).bit_length()):
+        amount = wire(m, amount | saturated.replicate(levels), "places")
+        for level in range(levels):
             step = 1 << level
             lost = wire(m, lost | (amount[level] & body[:step].any()), f"lost_{step}")
             body = wire(m, Mux(amount[level], Cat(body[step:], fill.replicate(step)), body), f"body_{step}")
-        far = amount[(bits - 1).bit_length() :].any()
 
-        extreme = Cat(Const(0, 1), Const(1, 1), (~regime_negative).replicate(bits - 2))
         return Body(
-            bits=Mux(limit, extreme, Mux(far, fill.replicate(bits), body) & (~lowest).replicate(bits)),
+            # The largest and the smallest posit end in a one, and nothing behind it.
+            bits=Cat(~limit & Mux(far, fill, body[0]), body[1] | limit, body[2:]),
             sticky=~limit & (lost | far) & ~lowest,
             negative=sign,
             zero=zero,

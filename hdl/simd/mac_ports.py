@@ -14,9 +14,15 @@ WIDE_BIAS = 64
 """Added to the sum of two P(16,1) scales, so that it is a place: see `Aligner`."""
 
 
+def has_odd_lanes(config: EngineConfig) -> bool:
+    """Whether odd nibbles have lanes of their own; of gates, those of INT4 share the even ones'."""
+    nibbles = {"fp4", "p4_1"} if config.technology == "asic" else {"fp4", "p4_1", "int4"}
+    return bool(nibbles & set(config.decoders))
+
+
 def odd_magnitude_bits(config: EngineConfig) -> int:
-    """Product of two odd nibbles' significands without sign: of 0, 1 and 3; of 0..8 in INT4 alone, and of 0..12."""
-    if "int4" in config.decoders:
+    """Product of two odd nibbles' significands without sign: of 0, 1 and 3; on FPGAs, in INT4, of 0..8."""
+    if "int4" in config.decoders and config.technology == "fpga":
         return 7
     return 4
 

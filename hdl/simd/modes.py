@@ -83,6 +83,16 @@ def _modes() -> dict[str, Mode]:
 MODES = _modes()
 """By name; single formats first, then blocks. The code never changes: what is added comes last."""
 
+ALL_MODES = tuple(MODES)
+SINGLE_MODES = tuple(name for name, mode in MODES.items() if mode.block is None)
+
+
+def decoder_of(mode: str) -> str:
+    """Which operand decoder a mode needs: modes that differ in what a unit weighs, or in scales alone, share one."""
+    element = MODES[mode].element
+    return "int8" if element.name == "int8_q6" else element.name
+
+
 OUTPUT_FORMATS = (
     *("fp4", "p4_1", "p8_0", "p16_1", "int4", "int8", "e4m3", "e5m2"),
     *("e2m3", "e3m2", "fp16", "bf16", "fp32", "int32"),

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from hdl.common.power import PowerDomain, PowerPlan
-from hdl.simd.config import ALL_MODES, MacConfig, decoder_of
-from hdl.simd.modes import MODES
+from hdl.simd.config import MacConfig
+from hdl.simd.modes import ALL_MODES, MODES, decoder_of
 
 BLOCK_MODES = tuple(name for name, mode in MODES.items() if mode.block)
 
@@ -50,7 +50,7 @@ PARTS = (
     Part("decode_p8_0", "decoders of P(8,0)", ("lanes/p8_0_??",), _decoded_by("p8_0"), switched=True),
     Part("decode_floats", "decoders of FP8 and FP6", ("lanes/float_??",), FLOATS, switched=True),
     Part("decode_nibbles", "decoders of nibbles", ("lanes/nibble_??",), NIBBLES, switched=True),
-    Part("multiply_odd", "multipliers of odd nibbles", ("lanes/odd_?",), (*NIBBLES, "int4"), switched=True),
+    Part("multiply_odd", "multipliers of odd nibbles", ("lanes/odd_?",), NIBBLES, switched=True),
     Part("multiply", "four multiplier blocks", ("lanes/block_?",), ALL_MODES),
     Part("operands", "operand gates", ("lanes",), ALL_MODES),
     Part("align", "aligner", ("aligner",), ALL_MODES),

@@ -14,8 +14,7 @@ import numpy.typing as npt
 
 from hdl.common.config import nearest
 from hdl.common.format_table import ElementFormat, PositFormat, element_format
-from hdl.simd.config import SINGLE_MODES
-from hdl.simd.modes import MODES, Mode, default_output
+from hdl.simd.modes import MODES, SINGLE_MODES, Mode, default_output
 from sim.common.formats import Overflow, to_odd
 from sim.simd.exact import element_table, exact_product
 from sim.simd.mac_model import STATUS_BIT, Codes, MacResult, check_codes, rounded

@@ -8,7 +8,7 @@ from amaranth.hdl import Const, Module, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from hdl.common.arithmetic import Columns, extended, multiply, shift_left
+from hdl.common.arithmetic import Columns, extended, multiply, multiply_or_dot, shift_left
 
 SIZES = [(1, 1), (1, 4), (2, 2), (3, 3), (4, 3), (5, 5), (7, 7), (8, 8), (2, 8)]
 """Widths of both factors."""
@@ -44,6 +44,18 @@ class FixedProducts(wiring.Component):
             self.us.eq(multiply(m, self.a, self.b, "us", a_signed=0)),
             self.uu.eq(multiply(m, self.a, self.b, "uu", a_signed=0, b_signed=0)),
         ]
+        return m
+
+
+class ProductOrDot(wiring.Component):
+    """`multiply_or_dot`."""
+
+    def __init__(self):
+        super().__init__({"a": In(8), "b": In(8), "halves": In(1), "y": Out(16)})
+
+    def elaborate(self, platform):
+        m = Module()
+        m.d.comb += self.y.eq(multiply_or_dot(m, self.a, self.b, self.halves, "p"))
         return m
 
 
@@ -88,6 +100,7 @@ class Shifter(wiring.Component):
 @pytest.fixture(scope="module")
 def bench(combinational_bench):
     cores = {f"product_{a}_{b}": Product(a, b) for a, b in SIZES} | {"fixed": FixedProducts()}
+    cores |= {"product_or_dot": ProductOrDot()}
     cores |= {f"sum_{width}": Sum(width) for width in (4, 9, 12)}
     cores |= {"shift_" + "_".join(map(str, sizes)): Shifter(*sizes) for sizes in SHIFTS}
     return combinational_bench(cores)
@@ -125,6 +138,14 @@ def test_multiply_with_fixed_signs(bench):
         left = two_complement(a, 4) if name[0] == "s" else a
         right = two_complement(b, 3) if name[1] == "s" else b
         np.testing.assert_array_equal(got[name], left * right & 127, err_msg=name)
+
+
+def test_multiply_or_dot_is_exact_for_every_pair(bench):
+    a, b, halves = every(8, 8, 1)
+    got = run(bench, "product_or_dot", a=a, b=b, halves=halves)["y"]
+    (a_low, a_high), (b_low, b_high) = ((two_complement(x & 15, 4), two_complement(x >> 4, 4)) for x in (a, b))
+    whole = two_complement(a, 8) * two_complement(b, 8)
+    np.testing.assert_array_equal(got, np.where(halves, 16 * (a_low * b_high + a_high * b_low), whole) & 0xFFFF)
 
 
 @pytest.mark.parametrize("width", [4, 9, 12])

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from flows.load import load_design
-from hdl.simd.config import SINGLE_MODES, MacConfig
+from hdl.simd.config import MacConfig
 from hdl.simd.mac import build
-from hdl.simd.modes import MODES, default_output
+from hdl.simd.modes import MODES, SINGLE_MODES, default_output
 from sim.common.harness import HarnessError
 from sim.simd import mac_vectors
 from sim.simd.mac_stimulus import negated

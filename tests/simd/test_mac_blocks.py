@@ -8,9 +8,9 @@ import pytest
 from flows.load import load_design
 from flows.simd import Items, by_model, by_rtl
 from hdl.common.format_table import IntFormat
-from hdl.simd.config import ALL_MODES, SINGLE_MODES, MacConfig
+from hdl.simd.config import MacConfig
 from hdl.simd.mac import build
-from hdl.simd.modes import MODES, STATUS
+from hdl.simd.modes import ALL_MODES, MODES, SINGLE_MODES, STATUS
 from sim.common.formats import encode
 from sim.simd import mac_model, mac_vectors
 from sim.simd.mac_stimulus import block_operands, negated

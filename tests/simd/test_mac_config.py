@@ -7,9 +7,10 @@ import re
 import pytest
 
 from hdl.common.config import ConfigError
-from hdl.simd.config import ALL_MODES, SINGLE_MODES, MacConfig, MatmulConfig
+from hdl.simd.config import MacConfig, MatmulConfig
+from hdl.simd.mac_align import lane_reach
+from hdl.simd.modes import ALL_MODES, OUTPUT_FORMATS, SINGLE_MODES
 from hdl.simd.modes import MODES as MODES_BY_NAME
-from hdl.simd.modes import OUTPUT_FORMATS
 
 SINGLE = "fp4, p4_1, p8_0, p16_1, int4, int8, e4m3, e5m2"
 MODES = f"{SINGLE}, mxint8, mxfp8_e4m3, mxfp8_e5m2, mxfp6_e2m3, mxfp6_e3m2, mxfp4, nvfp4"
@@ -97,8 +98,11 @@ def test_mac_config_lane_holds_the_largest_product(mode):
     lanes = 8 if mode in ("fp4", "p4_1", "int4", "mxfp4", "nvfp4") else 4
     assert lanes * largest_product(mode) <= 1 << (config.sum_bits - 1)
     assert config.sum_bits + config.place(mode) % config.segment_bits <= config.term_bits
-    assert config.lane_reach == sorted(config.lane_reach)
-    assert largest_product(mode) < 1 << (config.lane_reach[-1] - 1)
+    widths = lane_reach(config)
+    assert widths == sorted(widths)
+    up = MODES_BY_NAME[mode].product_exponent - config.lane_exponent(mode)
+    assert up == (4 if mode == "int4" else 0)
+    assert largest_product(mode) << up < 1 << (widths[-1] - 1)
 
 
 @pytest.mark.parametrize(
@@ -131,7 +135,7 @@ def test_mac_config_latency_is_the_same_for_every_config(outputs):
     single = tuple(mode for mode in SINGLE_MODES if mode not in ("e4m3", "e5m2"))
     assert config.latency_cycles == MacConfig(modes=single, outputs=OUTPUT_FORMATS, core_only=True).latency_cycles
     floats = MacConfig(modes=SINGLE_MODES, outputs=outputs, core_only=True)
-    assert floats.latency_cycles == config.latency_cycles - 1
+    assert floats.latency_cycles == config.latency_cycles - 2
     assert config.result_bits == max(sizes.get(name, 0) for name in outputs)
 
 

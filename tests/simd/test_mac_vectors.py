@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from hdl.common.format_table import ELEMENTS
-from hdl.simd.config import SINGLE_MODES, MacConfig
-from hdl.simd.modes import MODES, OUTPUT_FORMATS, STATUS
+from hdl.simd.config import MacConfig
+from hdl.simd.modes import MODES, OUTPUT_FORMATS, SINGLE_MODES, STATUS
 from sim.common.beats import Beats
 from sim.common.formats import decode
 from sim.common.vectors import Arrays

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from hdl.simd import matmul
-from hdl.simd.config import SINGLE_MODES, MatmulConfig
-from hdl.simd.modes import OUTPUT_FORMATS
+from hdl.simd.config import MatmulConfig
+from hdl.simd.modes import OUTPUT_FORMATS, SINGLE_MODES
 
 DEEP = pytest.mark.deep
 SMALL, ODD, ONE, WIDE = "small", "odd", "one", "wide"

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hdl.simd.config import SINGLE_MODES, MatmulConfig
+from hdl.simd.config import MatmulConfig
 from hdl.simd.matmul import build
-from hdl.simd.modes import OUTPUT_FORMATS
+from hdl.simd.modes import OUTPUT_FORMATS, SINGLE_MODES
 from sim.common.harness import HarnessError
 from sim.common.harness_device import HarnessDevice
 from sim.common.memory_job import run_job

@@ -7,13 +7,13 @@ import pytest
 from amaranth.lib import data
 from amaranth.sim import Simulator
 
-from hdl.simd.config import SINGLE_MODES, MatmulConfig
+from hdl.simd.config import MatmulConfig
 from hdl.simd.matmul_bursts import Bursts
 from hdl.simd.matmul_chunks import Kind
 from hdl.simd.matmul_drain import PipelinedDrain
 from hdl.simd.matmul_filler import Filler
 from hdl.simd.matmul_panels import Panels, RowAddresses
-from hdl.simd.modes import MODES, OUTPUT_FORMATS, STATUS
+from hdl.simd.modes import MODES, OUTPUT_FORMATS, SINGLE_MODES, STATUS
 from sim.common.formats import encode_flags, to_odd
 
 SMALL = {"modes": ["int8"], "outputs": ["int8"], "rows": 3, "columns": 4, "bus_bits": 64, "depth_beats": 16}
