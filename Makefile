@@ -4,11 +4,12 @@
 #                        design on every engine, its bitstream and its report
 #   make test            the tests (quick); make test-deep: the long ones; make test-all: both
 #
-#   make VERB            rtl lint sim synth bitstream report program run describe list boards doctor clean
+#   make VERB            rtl lint sim synth bitstream report formal program run describe list boards doctor clean
 #       DESIGN=NAME      a named design or a YAML file      BOARD=NAME      as `make boards` lists them
 #       ARGS="..."       anything else that `niello VERB --help` names
 #
-#   make setup EXTRAS=gowin        adds an extra: gowin (the Tang Nano boards), oracles (one more judge of posits)
+#   make setup EXTRAS=gowin        adds an extra: gowin (the Tang Nano boards), formal (proofs), oracles (one more judge of
+#                                  posits)
 #   make check                     lint, format, types
 #   make docs                      renews the generated tables of the READMEs
 #   make lock                      renews requirements*.lock from pyproject.toml
@@ -26,7 +27,7 @@ PYTHON ?= python3
 PICK = $(DESIGN) $(if $(BOARD),--board $(BOARD)) $(ARGS)
 
 .DEFAULT_GOAL := all
-.PHONY: all setup test test-deep test-all check docs lock bench clean distclean rtl lint sim synth bitstream report program run describe list boards doctor
+.PHONY: all setup test test-deep test-all check docs lock bench clean distclean rtl lint sim synth bitstream report formal program run describe list boards doctor
 
 all: setup
 	@$(NIELLO) demo $(PICK)
@@ -37,7 +38,7 @@ setup: $(STAMP)
 $(STAMP): $(LOCKS) pyproject.toml flows/bin/setup
 	@sh flows/bin/setup $(PYTHON) $(VENV) $(LOCKS)
 
-rtl lint sim synth bitstream report program run describe list boards doctor: setup
+rtl lint sim synth bitstream report formal program run describe list boards doctor: setup
 	@$(NIELLO) $@ $(PICK)
 
 test: setup

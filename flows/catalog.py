@@ -65,6 +65,8 @@ class Block:
     bench : module, or several with commas between
     default : the named design that stands for it where one of each block is wanted
     from_memory : it works from memory to memory; else its traffic is streams
+    proof : `module:Class`, called with the config: gateware that asserts what the block must never do, with the block
+        itself inside; "" if there is none
     power : function that makes a `PowerPlan` of a config, `module:function`; "" if nothing can be switched off
     """
 
@@ -77,6 +79,7 @@ class Block:
     default: str
     from_memory: bool = False
     power: str = ""
+    proof: str = ""
 
     @property
     def family(self) -> str:
@@ -89,6 +92,11 @@ class Block:
     def build(self, config: BlockConfig) -> Component:
         """The gateware for `config`."""
         return _load(self.component)(config)
+
+    def build_proof(self, config: BlockConfig) -> Component:
+        """What `niello formal` proves of `config`."""
+        assert self.proof
+        return _load(self.proof)(config)
 
     def power_plan(self, config: BlockConfig) -> PowerPlan | None:
         """What can be switched off in some modes of `config`; None if nothing can."""
@@ -188,6 +196,61 @@ BLOCKS = {
             vectors="sim.sfq.network_vectors",
             bench="sim.sfq.network_bench",
             default="xor_network",
+        ),
+        Block(
+            name="pim.channel",
+            summary="a channel of memory that multiplies: instructions to commands in time, and the memory",
+            config="hdl.pim.channel_config:ChannelConfig",
+            component="hdl.pim.channel:Channel",
+            vectors="sim.pim.channel_vectors",
+            bench="sim.pim.channel_bench",
+            default="pim_ulx3s",
+            proof="hdl.pim.channel_proof:ChannelProof",
+        ),
+        Block(
+            name="pim.device",
+            summary="a memory whose banks multiply beside their rows, with ECC and a judge of commands",
+            config="hdl.pim.device_config:DeviceConfig",
+            component="hdl.pim.device_block:DeviceBlock",
+            vectors="sim.pim.device_vectors",
+            bench="sim.pim.device_bench",
+            default="device_int8",
+        ),
+        Block(
+            name="pim.lut_gemv",
+            summary="matrix times vector by tables of subset sums, weights of 2 to 8 bits",
+            config="hdl.pim.lut_gemv_config:LutGemvConfig",
+            component="hdl.pim.lut_gemv:LutGemv",
+            vectors="sim.pim.lut_gemv_vectors",
+            bench="sim.pim.lut_gemv_bench",
+            default="lut_gemv_w4",
+        ),
+        Block(
+            name="pim.flash",
+            summary="a channel of NAND flash whose planes multiply while they read",
+            config="hdl.pim.flash_config:FlashConfig",
+            component="hdl.pim.flash:Flash",
+            vectors="sim.pim.flash_vectors",
+            bench="sim.pim.flash_bench",
+            default="flash_channel",
+        ),
+        Block(
+            name="pim.flash_ecc",
+            summary="keeps the largest weights of a flash page, and no false outliers",
+            config="hdl.pim.flash_ecc_config:FlashEccConfig",
+            component="hdl.pim.flash_ecc:FlashEcc",
+            vectors="sim.pim.flash_ecc_vectors",
+            bench="sim.pim.flash_ecc_bench",
+            default="flash_ecc_decoder",
+        ),
+        Block(
+            name="pim.dispatch",
+            summary="experts of a mixture to the device on which each is done first",
+            config="hdl.pim.dispatch_config:DispatchConfig",
+            component="hdl.pim.dispatch:Dispatch",
+            vectors="sim.pim.dispatch_vectors",
+            bench="sim.pim.dispatch_bench",
+            default="dispatch_duplex",
         ),
     ]
 }

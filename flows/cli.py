@@ -27,6 +27,7 @@ from flows.arguments import (
 )
 from flows.emit import emit
 from flows.errors import Interrupted, NielloError
+from flows.pim.cli import pim
 from flows.sfq.cli import sfq
 
 EXAMPLES = """\b
@@ -117,6 +118,21 @@ for _verb, (_stage, _summary) in ROAD_VERBS.items():
 
 
 @app.command()
+def formal(
+    designs: DesignsArgument = None,
+    depth: Annotated[int, typer.Option(metavar="CYCLES", help="From reset, in which nothing may fail.")] = 40,
+    unbounded: Annotated[
+        bool, typer.Option("--unbounded", help="Prove it for any number of cycles; may find no end.")
+    ] = False,
+    plain: PlainOption = False,
+) -> None:
+    """Prove what designs assert of themselves, whatever comes in; by default of all that assert anything."""
+    from flows.commands import formal as command
+
+    emit(**command(designs or [], depth, unbounded, plain))
+
+
+@app.command()
 def program(
     design: DesignArgument,
     board: BoardOption = None,
@@ -192,6 +208,7 @@ def simd_dot(
 
 
 app.add_typer(sfq, name="sfq")
+app.add_typer(pim, name="pim")
 
 
 @app.command()

@@ -78,6 +78,28 @@ def road(designs: list[str], board: str | None, first: str | None, last: str, pl
     }
 
 
+def formal(designs: list[str], depth: int, unbounded: bool, plain: bool) -> dict[str, Any]:
+    """Proves what designs assert of themselves."""
+    from flows import formal
+    from flows.catalog import BLOCKS
+
+    if not 1 <= depth <= 10_000:
+        raise BadInput(f"--depth must be in 1..10000, not {depth}")
+    able = sorted(block.name for block in BLOCKS.values() if block.proof)
+    if designs:
+        routes = routes_of(designs, None)
+        for route in routes:
+            if not route.design.block.proof:
+                raise BadInput(f"{route.design.name}: {route.design.block.name} has no proof; {', '.join(able)} has")
+    else:
+        routes = [route for route in routes_of([], None) if route.design.block.proof]
+    tasks = {route.block("formal"): formal.task(route.design, depth, unbounded) for route in routes}
+    outcome = travel(routes, lambda route: [route.block("formal")], more_tasks=tasks, plain=plain)
+    results_or_error(outcome)
+    cycles = None if unbounded else depth
+    return {"holds": True, "cycles": cycles, "designs": [route.design.name for route in routes]}
+
+
 def program(design: str, board: str | None, flash: bool, plain: bool) -> dict[str, Any]:
     """Loads a design's bitstream into a board, building it first where need be."""
     from flows.program import program as load

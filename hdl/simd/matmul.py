@@ -6,11 +6,12 @@ from amaranth.hdl import Cat, Const, Module, Signal
 from amaranth.lib import fifo, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
+from hdl.common.arithmetic import delayed
 from hdl.common.axi import AXI4LiteSignature, AXI4Signature, Response
 from hdl.common.csr_bank import CSRBank
 from hdl.common.stream import Fifo
 from hdl.simd.config import MatmulConfig
-from hdl.simd.matmul_array import Array, delayed
+from hdl.simd.matmul_array import Array
 from hdl.simd.matmul_bias import Biases
 from hdl.simd.matmul_buffers import Buffers
 from hdl.simd.matmul_bursts import Bursts

@@ -6,7 +6,7 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from hdl.common.arithmetic import wire
+from hdl.common.arithmetic import delayed, wire
 from hdl.common.repeated import Pattern
 from hdl.simd.config import MatmulConfig
 from hdl.simd.mac_accumulator import Accumulator
@@ -142,15 +142,6 @@ class Array(wiring.Component):
             above = engine.finished
         m.d.comb += self.result.eq(above)
         return m
-
-
-def delayed(m: Module, value: Value, cycles: int, name: str, *, reset_less: bool = False) -> Value:
-    """The value of so many cycles ago."""
-    for cycle in range(cycles):
-        register = Signal.like(value, name=f"{name}_{cycle + 1}", reset_less=reset_less)
-        m.d.sync += register.eq(value)
-        value = register
-    return value
 
 
 def term_delay(m: Module, config: MatmulConfig, value: Value, late: Value, spent: int, name: str) -> Value:

@@ -13,11 +13,11 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from hdl.common.arithmetic import extended, wire
+from hdl.common.arithmetic import delayed, extended, wire
 from hdl.common.format_table import PositFormat
 from hdl.simd.config import MatmulConfig
 from hdl.simd.mac_output import ResultEncoder, Special, fraction_bits, normalise
-from hdl.simd.matmul_array import delayed, sum_layout
+from hdl.simd.matmul_array import sum_layout
 from hdl.simd.modes import ACCUMULATOR_EXPONENT, BIAS_BITS, MODES, OUTPUT_FORMATS, SCALE_BITS, STATUS
 
 EXPONENT_BITS = 9

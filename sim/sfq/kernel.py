@@ -12,10 +12,6 @@ needed, and pulses at an instance's inputs are merged. kernel.cpp and the header
 from __future__ import annotations
 
 import ctypes
-import fcntl
-import hashlib
-import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,8 +21,8 @@ import numpy.typing as npt
 
 from hdl.sfq.netlist import Netlist, Stimulus, coin_seed
 from sim.common.closing import Closing
+from sim.common.compiled import compile_library
 from sim.common.verilate import Signature, load_library
-from sim.common.verilator import run_tool
 from sim.sfq import event_model
 from sim.sfq.event_model import POLICIES, NeverAtRest, Policy, Run, Violation, check_options
 from sim.sfq.flat_netlist import flatten
@@ -35,12 +31,8 @@ from sim.sfq.spread import Spread
 from sim.sfq.trials import RULES, Scales, Trials
 
 SOURCES = ("kernel.cpp", "kernel_trial.h", "kernel_machine.h", "kernel_netlist.h", "kernel_random.h")
-COMPILE = (
-    *("-std=c++17", "-O3", "-fPIC", "-shared", "-pthread", "-fvisibility=hidden"),
-    # Numbers that the event model's twin of a trial has too: no fused multiply-add.
-    *("-fno-math-errno", "-ffp-contract=off"),
-)
-LIBRARY = "kernel.so"
+OPTIONS = ("-pthread", "-fno-math-errno", "-ffp-contract=off")
+"""Numbers that the event model's twin of a trial has too: no fused multiply-add."""
 
 DONE, NOT_AT_REST, NO_MEMORY = range(3)
 NEVER = (1 << 63) - 1
@@ -116,35 +108,14 @@ FUNCTIONS: dict[str, Signature] = {
 
 
 def build_kernel(build_dir: Path) -> Path:
-    """The kernel's library below `build_dir`, compiled by `$CXX`, or g++, unless it is there from these same sources.
+    """The kernel's library below `build_dir`.
 
     Raises
     ------
     sim.common.verilator.BuildError
-        With the compiler's own error line and the log's path; also where there is no compiler.
+        As `compile_library`.
     """
-    compiler = (os.environ.get("CXX") or "g++").split()
-    texts = [Path(__file__).with_name(name).read_text() for name in SOURCES]
-    key = hashlib.sha256("\0".join([*compiler, *COMPILE, *texts]).encode()).hexdigest()[:12]
-    library = build_dir / f"kernel-{key}" / LIBRARY
-    if library.exists():
-        return library
-    library.parent.mkdir(parents=True, exist_ok=True)
-    with (library.parent / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # another process may be at it
-        if not library.exists():
-            _compile([*compiler, *COMPILE], dict(zip(SOURCES, texts, strict=True)), library)
-    return library
-
-
-def _compile(command: list[str], sources: Mapping[str, str], library: Path) -> None:
-    """Compiles sources into a library, which is there whole or not at all."""
-    with tempfile.TemporaryDirectory(dir=library.parent) as folder:
-        for name, text in sources.items():
-            (Path(folder) / name).write_text(text)
-        command = [*command, "-o", LIBRARY, SOURCES[0]]
-        run_tool("c++", command, cwd=Path(folder), log=library.parent / "build.log", env=os.environ)
-        (Path(folder) / LIBRARY).replace(library)
+    return compile_library([Path(__file__).with_name(name) for name in SOURCES], build_dir, "kernel", OPTIONS)
 
 
 class Kernel:

