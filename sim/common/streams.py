@@ -138,11 +138,11 @@ class Edge:
             if len(packet):
                 self.sources[role].send_nowait(packet.tobytes())
 
-    async def receive(self, role: str, packets: int) -> list[bytes]:
-        """The next packets (beats, on a stream without TLAST) of an output. Fails if one takes over 10 000 cycles."""
+    async def receive(self, role: str, packets: int, *, timeout_cycles: int = RECEIVE_TIMEOUT_CYCLES) -> list[bytes]:
+        """The next packets (beats, on a stream without TLAST) of an output. Fails if one takes longer than that."""
         received = []
         for _ in range(packets):
-            frame = await with_timeout(self.sinks[role].recv(), RECEIVE_TIMEOUT_CYCLES * CLOCK_PERIOD_NS, "ns")
+            frame = await with_timeout(self.sinks[role].recv(), timeout_cycles * CLOCK_PERIOD_NS, "ns")
             received.append(bytes(frame.tdata))
         return received
 

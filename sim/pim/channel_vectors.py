@@ -17,6 +17,8 @@ from sim.pim.channel_run import banks_of, is_legal
 from sim.pim.device_model import Device
 from sim.pim.random_programs import random_program
 
+LATENCY_BY_BENCH = True
+
 INPUTS = {
     "program": ArraySpec("uint64", "(n,)", "instructions; the last one is EOC"),
     "write": ArraySpec("uint8", "(writes, column_bytes)", "columns of WR, in the program's order"),

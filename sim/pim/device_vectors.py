@@ -15,6 +15,8 @@ from sim.common.beats import Beats, data_of
 from sim.common.vectors import Arrays, ArraySpec, check_arrays
 from sim.pim.device_model import Device
 
+LATENCY_BY_BENCH = True
+
 INPUTS = {
     "command": ArraySpec("uint8", "(n,)", "codes of the commands; 0 is a cycle without one"),
     "bank": ArraySpec("uint8", "(n,)", "of ACT, PRE, RD, WR, MACB; the first of ACTG"),

@@ -13,6 +13,8 @@ from sim.common.stimulus import integers, last_flags
 from sim.common.vectors import Arrays, ArraySpec, check_arrays
 from sim.pim.dispatch_model import dispatch
 
+LATENCY_BY_BENCH = True
+
 INPUTS = {"tokens": ArraySpec("uint16", "(layers, experts)", "tokens that each expert of a layer is given")}
 OUTPUTS = {
     "device": ArraySpec("uint8", "(layers, experts)", "where each is computed; 255: nowhere, as it has no tokens"),

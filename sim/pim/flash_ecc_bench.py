@@ -41,7 +41,7 @@ class Bench(Edge):
         """Send pages and compare what they become with the golden model's."""
         self.send("d", pack(CONFIG, arrays)["d"])
         for want in model(CONFIG, arrays)["q"]:
-            (got,) = await self.receive("q", 1)
+            (got,) = await self.receive("q", 1, timeout_cycles=32 * CONFIG.page_bytes)
             assert got == want.tobytes()
 
     async def read(self, register: str) -> int:

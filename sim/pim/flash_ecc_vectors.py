@@ -14,6 +14,11 @@ from sim.common.stimulus import last_flags
 from sim.common.vectors import Arrays, ArraySpec, check_arrays
 from sim.pim import flash_ecc_model
 
+LATENCY_BY_BENCH = True
+
+MOST_ITEMS = 40
+"""Pages, each of up to 16 KiB."""
+
 INPUTS = {
     "page": ArraySpec("int8", "(n, page_bytes)", "pages of weights; of decode, as they were read"),
     "code": ArraySpec("uint8", "(n, code_bytes)", "of decode alone: the pages' codes, as they were read"),

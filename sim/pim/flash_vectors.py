@@ -23,6 +23,8 @@ from sim.common.vectors import Arrays, ArraySpec, check_arrays
 from sim.pim import flash_model
 from sim.pim.flash_model import Command
 
+LATENCY_BY_BENCH = True
+
 INPUTS = {
     "command": ArraySpec(
         "uint64", "(n,)", "operation (3:0), plane (11:4), page (31:12), and of READ_SLICE offset (47:32), count (63:48)"

@@ -19,6 +19,8 @@ from sim.common.vectors import Arrays, ArraySpec, check_arrays
 from sim.pim import lut_gemv_model
 from sim.pim.lut_gemv_model import LutJob
 
+LATENCY_BY_BENCH = True
+
 INPUTS = {
     "job": ArraySpec(
         "uint8",
