@@ -317,7 +317,8 @@ class Device:
         config = self.config
         macs = command in (Command.MAC, Command.MACB)
         beyond = (
-            (command in MASKED and (not banks or mask >> config.banks))
+            command not in Command.__members__.values()
+            or (command in MASKED and (not banks or mask >> config.banks))
             or (command in (*BANKED, Command.ACTG) and any(one >= config.banks for one in banks))
             or (command in (Command.ACT, Command.ACTG) and row >= config.rows)
             or (command in (*COLUMN_COMMANDS, Command.WRGB) and col >= config.columns)
