@@ -8,11 +8,14 @@
     burst      simulated cycles a second of the burst simulator, seconds a token
     tiny       perplexity and a text of the tiny GPT
     lut_gemv   cycles of `pim.lut_gemv` with and without its pattern cache
+    vector     errors and cycles of softmax, LayerNorm and GELU on `pim.vector`
     cambricon  Cambricon-LLM's 21 points against the rate model of flash; draws docs/pim_cambricon.svg
     ------
     device     cells of the behavioural device on an ECP5 and its clock; takes minutes
     rtl        random programs on the scheduler's gateware, held to the golden model; takes minutes
     area       the scheduler on ECP5: cells and routed clock; takes minutes
+    parts      cells of the device's pieces on an ECP5; takes minutes
+    vector_area  cells of `pim.vector` on an ECP5 and its clock; takes minutes
 
 Prints a line a figure, with its target, and one JSON object at the end.
 """
@@ -21,7 +24,7 @@ from __future__ import annotations
 
 import argparse
 
-from bench import pim_area, pim_cambricon, pim_device, pim_gpt, pim_lut_gemv, pim_model, pim_rtl
+from bench import pim_area, pim_cambricon, pim_device, pim_gpt, pim_lut_gemv, pim_model, pim_rtl, pim_vector
 from bench.common import Benches, run
 
 
@@ -35,9 +38,11 @@ def main() -> None:
         "burst": pim_gpt.burst,
         "tiny": pim_gpt.tiny,
         "lut_gemv": pim_lut_gemv.pattern_cache,
+        "vector": pim_vector.figures,
         "cambricon": pim_cambricon.cambricon,
     }
     asked: Benches = {"device": pim_device.device, "rtl": pim_rtl.rtl, "area": pim_area.area}
+    asked |= {"parts": pim_device.parts, "vector_area": pim_vector.area}
     run({**benches, **asked}, parser.parse_args().names or list(benches))
 
 

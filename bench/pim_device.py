@@ -31,14 +31,20 @@ def device() -> dict[str, Any]:
     figures = {}
     for name in DESIGNS:
         design, (rtl,) = made(name, "elaborate")
-        with tempfile.TemporaryDirectory() as folder:
-            found: dict[str, Any] = _synthesised(rtl[f"{name}.v"].read_text(), design.top, Path(folder))
-            found["fmax_mhz"] = _routed(Path(folder))
+        found = placed(rtl[f"{name}.v"], design.top)
         figures[name] = found
         say(f"{name}: LUT4 + 2 CCU2C + 4 DPR16X4", found["lut"], "", f"60 % of {LUTS_85F} with channel and board top")
         for kind in ("ff", "bram", "dsp", "fmax_mhz"):
             say(f"{name}: {kind}", found[kind], "", "none")
     return figures
+
+
+def placed(verilog: Path, top: str) -> dict[str, Any]:
+    """Cells of a design on an ECP5, and its routed clock."""
+    with tempfile.TemporaryDirectory() as folder:
+        found: dict[str, Any] = _synthesised(verilog.read_text(), top, Path(folder))
+        found["fmax_mhz"] = _routed(Path(folder))
+    return found
 
 
 def parts() -> dict[str, Any]:

@@ -226,6 +226,15 @@ BLOCKS = {
             default="lut_gemv_w4",
         ),
         Block(
+            name="pim.vector",
+            summary="the vector unit beside the memory: softmax, LayerNorm, GELU from sums and products",
+            config="hdl.pim.vector_config:VectorConfig",
+            component="hdl.pim.vector:Vector",
+            vectors="sim.pim.vector_vectors",
+            bench="sim.pim.vector_bench",
+            default="pim_vector",
+        ),
+        Block(
             name="pim.flash",
             summary="a channel of NAND flash whose planes multiply while they read",
             config="hdl.pim.flash_config:FlashConfig",
