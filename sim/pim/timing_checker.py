@@ -63,13 +63,18 @@ def _count(touched: list[Banks]) -> int:
 def read_times(profile: str | dict[str, Any]) -> dict[str, int]:
     """Times of a profile in cycles, rounded up, by their names without a unit."""
     document = profile_document(profile)
-    times = read_times(document["base"]) if "base" in document else {}
-    for name, value in document.items():
-        quantity, _, unit = name.rpartition("_")
+    written: dict[str, tuple[str, Any]] = {}
+    for source in (profile_document(document["base"]) if "base" in document else {}, document):
+        for name, value in source.items():
+            quantity, _, unit = name.rpartition("_")
+            written[quantity] = unit, value
+    clock_ns = Fraction(str(written.pop("tCK")[1]))
+    times = {}
+    for quantity, (unit, value) in written.items():
         if unit == "cycles":
             times[quantity] = value
-        elif unit == "ns" and quantity != "tCK":
-            cycles = Fraction(str(value)) / Fraction(str(document["tCK_ns"]))
+        elif unit == "ns":
+            cycles = Fraction(str(value)) / clock_ns
             times[quantity] = -(-cycles.numerator // cycles.denominator)
     return times
 

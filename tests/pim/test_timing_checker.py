@@ -170,3 +170,13 @@ def test_what_the_model_does_is_legal(seed):
 def test_what_the_model_does_is_legal_on_many_configs():
     for seed in range(1000, 4000):
         legal(seed)
+
+
+@pytest.mark.parametrize("changed", [{"tRAS_ns": 4}, {"tCK_ns": 0.25}, {"tRP_cycles": 3, "tRFC_ns": 500.1}])
+def test_checker_reads_a_profile_with_a_base_as_the_gateware_does(changed):
+    for base in ("aim", "pimgpt"):
+        profile = {"base": base} | changed
+        loaded = load_profile(profile)
+        expected = {name.removesuffix("_cycles"): getattr(loaded, name) for name in TIMES}
+        found = read_times(profile)
+        assert {name: found.get(name) for name in expected} == expected
