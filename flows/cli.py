@@ -120,7 +120,7 @@ for _verb, (_stage, _summary) in ROAD_VERBS.items():
 @app.command()
 def formal(
     designs: DesignsArgument = None,
-    depth: Annotated[int, typer.Option(metavar="CYCLES", help="From reset, in which nothing may fail.")] = 40,
+    depth: Annotated[int, typer.Option(metavar="CYCLES", help="From reset, in which nothing may fail.")] = 16,
     unbounded: Annotated[
         bool, typer.Option("--unbounded", help="Prove it for any number of cycles; may find no end.")
     ] = False,
