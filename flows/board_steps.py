@@ -47,9 +47,11 @@ def assemble(design: Design, board: Board) -> Step:
     """The board top in two forms: as a plan of Amaranth's build system, and as plain Verilog for simulation."""
 
     def action(out: Path) -> dict[str, Any]:
+        from flows.verilog import emit, load_amaranth
+
+        load_amaranth()
         from boards.platform_top import plan, write_plan
         from flows.synth import synth_options
-        from flows.verilog import emit
 
         top = _board_top(design, board)
         preflight(design.name, needs_of(design.config, top.memories_bits), board, BOARDS)

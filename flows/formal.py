@@ -21,6 +21,7 @@ from flows.schedule import Task
 from flows.steps import versions
 from flows.store import Step, digest_files
 from flows.tools import command, run_tool
+from flows.verilog import load_amaranth
 
 if TYPE_CHECKING:
     from amaranth.lib.wiring import Component
@@ -96,6 +97,7 @@ def task(design: Design, depth: int, unbounded: bool) -> Task:
     """The proof of a design, as a task of the road; its result is kept."""
 
     def action(out: Path) -> dict[str, Any]:
+        load_amaranth()
         verdict = prove(design.block.build_proof(design.config), out, depth=depth, unbounded=unbounded)
         if not verdict.holds:
             where = f"in cycle {verdict.cycles}: {verdict.failed}"

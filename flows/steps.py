@@ -26,8 +26,10 @@ def elaborate(design: Design) -> Step:
     registers as pages."""
 
     def action(out: Path) -> dict[str, Any]:
+        from flows.verilog import load_amaranth, write_rtl
+
+        load_amaranth()
         from flows.register_docs import html
-        from flows.verilog import write_rtl
 
         files = write_rtl(design, out)
         if design.config.register_source is not None:

@@ -6,6 +6,7 @@ import importlib.metadata
 import json
 import os
 import re
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,17 @@ if TYPE_CHECKING:
     from flows.load import Design
 
 VERSION = importlib.metadata.version("niello")
+
+_IMPORT = threading.Lock()
+
+
+def load_amaranth() -> None:
+    """Imports Amaranth, whole. For steps that begin at once: its modules import one another, and Python lets the second
+    of two threads see them half done."""
+    with _IMPORT:
+        import amaranth.back.verilog
+        import amaranth.build
+        import amaranth.lib.wiring  # noqa: F401
 
 
 def emit(component: Component, top: str, *, header: str = "") -> str:
