@@ -9,6 +9,7 @@
     tiny       perplexity and a text of the tiny GPT
     lut_gemv   cycles of `pim.lut_gemv` with and without its pattern cache
     vector     errors and cycles of softmax, LayerNorm and GELU on `pim.vector`
+    kv         what two-step attention out of flash recalls, on seeded heads
     cambricon  Cambricon-LLM's 21 points against the rate model of flash; draws docs/pim_cambricon.svg
     ------
     device     cells of the behavioural device on an ECP5 and its clock; takes minutes
@@ -24,7 +25,7 @@ from __future__ import annotations
 
 import argparse
 
-from bench import pim_area, pim_cambricon, pim_device, pim_gpt, pim_lut_gemv, pim_model, pim_rtl, pim_vector
+from bench import pim_area, pim_cambricon, pim_device, pim_gpt, pim_kv, pim_lut_gemv, pim_model, pim_rtl, pim_vector
 from bench.common import Benches, run
 
 
@@ -39,6 +40,7 @@ def main() -> None:
         "tiny": pim_gpt.tiny,
         "lut_gemv": pim_lut_gemv.pattern_cache,
         "vector": pim_vector.figures,
+        "kv": pim_kv.kv_recall,
         "cambricon": pim_cambricon.cambricon,
     }
     asked: Benches = {"device": pim_device.device, "rtl": pim_rtl.rtl, "area": pim_area.area}
