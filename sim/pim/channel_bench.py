@@ -18,7 +18,7 @@ from cocotb.utils import get_sim_time
 
 from hdl.common.registers import load_registers
 from hdl.pim.channel_config import ChannelConfig
-from hdl.pim.commands import LAST, Command, Instruction, Op, decode_program, encode_program
+from hdl.pim.commands import GB, LAST, Command, Instruction, Op, decode_program, encode_program
 from sim.common.beats import Beats
 from sim.common.runner import CLOCK_PERIOD_NS
 from sim.common.streams import Edge
@@ -67,13 +67,14 @@ class Bench(Edge):
         }
 
     def filling(self) -> Arrays:
-        """Writes the first rows of all banks, and the global buffer."""
+        """Writes the first rows of all banks, and all of the global buffer."""
         writes = [
             Instruction(Op.WR, bank_mask=1 << bank, row=row, count=CONFIG.columns)
             for row in range(min(4, CONFIG.rows))
             for bank in range(CONFIG.banks)
         ]
-        return self.program(*writes, Instruction(Op.WR_GB, count=CONFIG.columns), Instruction(Op.EOC))
+        buffers = [Instruction(Op.WR_GB, count=CONFIG.columns, flags=GB * bank) for bank in range(CONFIG.gb_banks)]
+        return self.program(*writes, *buffers, Instruction(Op.EOC))
 
     def random_program(self, length: int = 30) -> Arrays:
         """Rows that were written alone, so that the device's memory need not be known from before."""
