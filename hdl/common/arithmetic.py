@@ -169,6 +169,8 @@ def shift_left(
 
     Small steps first, so that the early ones are narrow. `reach` says of each how many bits are enough after it.
     """
+    if not len(amount):  # Verilog has no signal without a bit.
+        return extended(value, width)
     value, amount = wire(m, value, f"{name}_0"), wire(m, amount, f"{name}_amount")
     for level, bit in enumerate(amount):
         step = 1 << level

@@ -132,7 +132,7 @@ class DspLanes(wiring.Component):
         chosen = [(names, significand) for names, significand, _ in numbers]
         significand = self._chosen(m, chosen, signed(bits), f"significand_{name}")
         moved = [(names, place) for names, _, place in numbers if isinstance(place, Value)]
-        place = self._chosen(m, moved, 4 if moved else 0, f"place_{name}")
+        place = self._chosen(m, moved, 4, f"place_{name}") if moved else Const(0, 0)
         widths = number_reach(self._config.decoders, len(place))
         number = shift_left(m, significand, place, self._config.significand_bits, f"placed_{name}", widths).as_signed()
         if wide:
