@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from bench.common import ROOT, say
-from flows.sfq.curves_picture import Curve, Panel, curves_picture
+from flows.curves_picture import Curve, Panel, curves_picture
 from hdl.sfq.neuromorphic import neuron_fit, synapse_fit
 from sim.sfq.circuit import Array
 from sim.sfq.fits import (
@@ -25,6 +25,9 @@ PICTURE = "docs/sfq_neuromorphic.svg"
 DATA = ROOT / "tests" / "sfq" / "data"
 SYNAPSE_UA = np.arange(40.0, 90.0, 4.0)
 SYNAPSE_PULSES = 4000
+STORED_PULSES = 1000
+"""At each current of the stored shares."""
+
 NEURON_UA = np.arange(0.0, 181.0, 12.0)
 PERIODS_PS = (12, 15, 20, 30, 50, 80)
 
@@ -59,22 +62,48 @@ def fit() -> dict[str, Any]:
 
 
 def curves() -> dict[str, Any]:
-    """The stored curves of a synapse and tables of a neuron, and ours at the same points."""
+    """The stored curves of a synapse and tables of a neuron, and ours at the same points.
+
+    The stored shares are fitted as ours are: the fits that are stored with them weigh all shares alike, and differ from
+    these by as much as the two curves do.
+    """
     found: dict[str, Any] = {}
     for name, stored in json.loads((DATA / "comparator_synapse_transfer.json").read_text()).items():
         period = float(name.partition("per")[2].removesuffix("ps"))
-        currents = np.array(stored["Ix_uA"])
-        ours = fit_transfer(currents, *measure_synapse(currents, 1000, period_ps=period, seed=2))
-        say(f"synapse at {period:g} ps, threshold", ours.threshold_ua, "uA", f"{stored['threshold_uA']:.2f}")
-        say(f"synapse at {period:g} ps, gray zone", ours.gray_zone_ua, "uA", f"{stored['gray_zone_uA']:.2f}")
-        found[name] = vars(ours)
+        currents, came = np.array(stored["Ix_uA"]), np.full(len(stored["Ix_uA"]), STORED_PULSES)
+        ours = fit_transfer(currents, *measure_synapse(currents, SYNAPSE_PULSES, period_ps=period, seed=2))
+        theirs = fit_transfer(currents, np.array(stored["p_pass"]) * STORED_PULSES, came)
+        apart = {}
+        for what in ("threshold", "gray_zone"):
+            (one, error), (other, other_error) = (
+                (getattr(fit, f"{what}_ua"), getattr(fit, f"{what}_error_ua")) for fit in (ours, theirs)
+            )
+            apart[what] = abs(one - other) / float(np.hypot(error, other_error))
+            label = f"synapse at {period:g} ps, {what.replace('_', ' ')}"
+            say(label, one, f"uA +- {error:.2f}", f"{other:.2f} +- {other_error:.2f}, the stored")
+            say(f"{label}, apart", apart[what], "errors", "at most 2")
+        found[name] = {"ours": vars(ours), "stored": vars(theirs), "errors_apart": apart}
     for name, stored in json.loads((DATA / "neuron_transfer.json").read_text()).items():
         loop_ph, period = float(name[1:3]), float(name.partition("per")[2].removesuffix("ps"))
-        counts = measure_neuron(np.array(stored["Ib_uA"]), [period * np.arange(24.0)], loop_ph=loop_ph)[0]
-        off = np.abs(counts - stored["out"])
-        say(f"neuron {name}, counts that differ", int((off > 0).sum()), f"of {len(off)}, by 1", "0")
-        found[name] = {"counts": counts.tolist(), "largest_difference": int(off.max())}
+        bias, train = np.array(stored["Ib_uA"]), period * np.arange(24.0)
+        counts = measure_neuron(bias, [train], loop_ph=loop_ph)[0]
+        off = counts - stored["out"]
+        say(f"neuron {name}, counts that differ", int((off != 0).sum()), f"of {len(off)}, by 1", "0")
+        away = {
+            float(at): _bias_to(float(at), int(right), train, loop_ph)
+            for at, right in zip(bias[off != 0], np.array(stored["out"])[off != 0], strict=True)
+        }
+        for at, change in away.items():
+            say(f"neuron {name}, the stored count at {at:g} uA", change, "uA more", "0")
+        found[name] = {"counts": counts.tolist(), "largest_difference": int(np.abs(off).max()), "bias_off_ua": away}
     return found
+
+
+def _bias_to(bias_ua: float, count: int, train: Array, loop_ph: float) -> float | None:
+    """The least change of a neuron's bias, in steps of 0.1 uA up to 12, with which it fires so often."""
+    changes = np.arange(-120, 121) / 10
+    found = changes[measure_neuron(bias_ua + changes, [train], loop_ph=loop_ph)[0] == count]
+    return float(min(found, key=abs)) if len(found) else None
 
 
 def picture() -> dict[str, Any]:

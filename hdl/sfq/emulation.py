@@ -12,6 +12,7 @@ from hdl.common.csr_wiring import count_events, interrupt
 from hdl.common.stream import RegisterSlice
 from hdl.sfq.config import EmulationConfig
 from hdl.sfq.emulation_core import EmulationCore
+from hdl.sfq.emulation_feed import StimulusFeed
 
 
 class Emulation(wiring.Component):
@@ -70,13 +71,11 @@ class Emulation(wiring.Component):
         m.d.comb += [
             advance.eq((feed.valid | core.ends) & out.i.ready & bank.control.run.value),
             clear.eq((advance & core.ends) | bank.control.clear.value),
-            feed.take.eq(advance & core.take & ~core.ends),
+            feed.taken.eq(core.taken),
+            feed.leave.eq((advance | bank.control.clear.value) & core.taken),
             feed.now.eq(core.now),
             feed.advance.eq(advance),
-            core.time.eq(feed.time),
-            core.last.eq(feed.last),
-            core.inputs.eq(feed.inputs),
-            core.near.eq(feed.near),
+            *(getattr(core, name).eq(getattr(feed, name)) for name in feed.shown),
         ]
 
         # A register between cells and stream; a step without pulse at an output and without violation gives no beat.
@@ -126,75 +125,6 @@ class Emulation(wiring.Component):
             bank.first_time_low.time.next.eq(when[:32]),
             bank.first_time_high.time.next.eq(when[32:]),
         ]
-
-
-class StimulusFeed(wiring.Component):
-    """Holds the next stimulus, and says whether it is near: a step less than half of the inner times' modulus ahead.
-
-    Members
-    -------
-    i : In(packet_stream(config.stimulus_bits))
-    valid : Out(1)
-        There is a stimulus: time, inputs, last.
-    take : In(1)
-        It is the next step's; whichever follows is the next one.
-    now, advance : In(config.time_bits), In(1)
-        The present step, and whether the core leaves it.
-    disorder : Out(1)
-        For a clock: what was loaded is not after what was taken.
-    """
-
-    def __init__(self, config: EmulationConfig):
-        self._config = config
-        super().__init__(
-            {
-                "i": In(packet_stream(config.stimulus_bits)),
-                "valid": Out(1),
-                "time": Out(config.time_bits),
-                "inputs": Out(len(config.plan.netlist.inputs)),
-                "last": Out(1),
-                "near": Out(1),
-                "take": In(1),
-                "now": In(config.time_bits),
-                "advance": In(1),
-                "disorder": Out(1),
-            }
-        )
-
-    def elaborate(self, platform):
-        m = Module()
-        bits = self._config.time_bits
-        m.submodules.slice = buffer = RegisterSlice(packet(self._config.stimulus_bits))
-        connect(m, flipped(self.i), buffer.i)
-        beat = buffer.o.payload
-        time, inputs = beat.data[:bits], beat.data[bits : bits + len(self.inputs)]
-
-        # What was taken last stays in the registers: the next stimulus is that much after it, and after `now`, which
-        # then is the same. A stimulus that waits is near as soon as `now` says so, and stays near; an end that waits
-        # for rest never is.
-        first = Signal(init=1)
-        gap = Signal(bits + 1)
-        endless, held_endless = beat.last & time.all(), Signal()
-        m.d.comb += [gap.eq(time - self.time), buffer.o.ready.eq(self.take | ~self.valid)]
-        with m.If(buffer.o.ready & buffer.o.valid):
-            m.d.sync += [
-                self.time.eq(time),
-                self.inputs.eq(inputs),
-                self.last.eq(beat.last),
-                self.near.eq(~first & ~self.last & ~endless & self._is_near(gap)),
-                held_endless.eq(endless),
-                first.eq(0),
-            ]
-        with m.Elif(self.advance):
-            m.d.sync += self.near.eq(self.near | (~held_endless & self._is_near(self.time - self.now)))
-        with m.If(buffer.o.ready):
-            m.d.sync += self.valid.eq(buffer.o.valid)
-        late = gap[-1] | ((gap == 0) & ~beat.last)
-        m.d.sync += self.disorder.eq(buffer.o.ready & buffer.o.valid & ~first & ~self.last & late)
-        return m
-
-    def _is_near(self, gap):
-        return ~gap[self._config.plan.time_modulus_bits - 1 : self._config.time_bits].any()
 
 
 def _lowest(bits):

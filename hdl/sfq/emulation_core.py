@@ -22,11 +22,12 @@ class EmulationCore(wiring.Component):
 
     Members
     -------
-    time : In(config.time_bits), last : In(1), inputs : In(inputs), near : In(1)
+    time : In(config.time_bits), last : In(1), inputs : In(inputs), near : In(1), rival_<index> : In(inner bits)
         The next stimulus, which must be there: its step, whether it ends the run, the pulses that it brings. `near`:
-        the step is less than half of the inner times' modulus after `now`, as it was in this clock or the one before.
-    take : Out(1)
-        The next step is that of the stimulus, and brings its pulses or ends the run.
+        the step is less than half of the inner times' modulus after `now`, as it was in this clock or the one before. A
+        rival is the step less one of the delays, modulo that.
+    taken : Out(1)
+        This step is that of the stimulus before it, and brings its pulses or ends the run.
     now : Out(config.time_bits)
         This step.
     captured : Out(config.captured_bits)
@@ -47,7 +48,7 @@ class EmulationCore(wiring.Component):
                 "last": In(1),
                 "inputs": In(len(plan.netlist.inputs)),
                 "near": In(1),
-                "take": Out(1),
+                "taken": Out(1),
                 "now": Out(config.time_bits),
                 "captured": Out(config.captured_bits),
                 "active": Out(1),
@@ -55,22 +56,23 @@ class EmulationCore(wiring.Component):
                 "slot_overflow": Out(1),
                 "time_overflow": Out(1),
             }
+            | {f"rival_{index}": In(plan.time_modulus_bits) for index, _ in enumerate(plan.delays)}
         )
 
     def elaborate(self, platform):
         m = Module()
         plan, bits = self._config.plan, self._config.plan.time_modulus_bits
-        now, jumped, taken, begun = Signal(bits), Signal(), Signal(), Signal()
+        now, jumped, begun = Signal(bits), Signal(), Signal()
         brought = Signal(len(self.inputs), reset_less=True)
 
         arrays, place = self._arrays(m, now, jumped)
-        wires = dict(zip(plan.netlist.inputs, Mux(taken & ~self.ends, brought, 0), strict=True))
+        wires = dict(zip(plan.netlist.inputs, Mux(self.taken & ~self.ends, brought, 0), strict=True))
         queues = self._queues(m, now, arrays, place, wires)
         broken, order = self._connect(m, arrays, place, wires)
         m.d.comb += self.captured.eq(Cat([wires[wire] for wire in plan.netlist.outputs], broken, order))
 
         choice_class = SkipChoice if self._config.mode == "skip" else TickChoice
-        m.submodules.choice = choice = choice_class(len(queues), bits)
+        m.submodules.choice = choice = choice_class(plan.delays, bits)
         due = [Signal(name=f"due_{queue.delay}") for queue in queues]
         m.d.comb += [
             choice.now.eq(now),
@@ -78,26 +80,29 @@ class EmulationCore(wiring.Component):
             choice.stimulus_time.eq(self.time),
             choice.near.eq(self.near),
             choice.last.eq(self.last),
-            self.take.eq(choice.take),
-            self.active.eq(Cat(due).any() | (taken & ~self.ends)),
+            self.active.eq(Cat(due).any() | (self.taken & ~self.ends)),
             self.slot_overflow.eq(Cat(queue.overflow for queue in queues).any()),
         ]
         for index, queue in enumerate(queues):
             m.d.comb += [
-                choice.there[index].eq(queue.next_waits | queue.next_comes),
-                choice.times[index].eq(queue.next_time),
+                choice.waits[index].eq(queue.waits),
+                choice.times[index].eq(queue.time),
+                choice.comes[index].eq(queue.comes),
+                choice.afters[index].eq(queue.after),
+                Cat(choice.rivals[index]).eq(Cat(queue.rivals)),
+                choice.stimulus_rivals[index].eq(getattr(self, f"rival_{index}")),
                 queue.due.eq(due[index]),
             ]
             m.d.sync += due[index].eq(choice.due[index])
         m.d.sync += [
             now.eq(choice.next_now),
             begun.eq(1),
-            taken.eq(choice.take),
+            self.taken.eq(choice.take),
             jumped.eq(choice.take & ~self.near),
             self.ends.eq(choice.take & self.last),
             brought.eq(self.inputs),
         ]
-        self._count_time(m, now, taken)
+        self._count_time(m, now)
         return m
 
     def _arrays(self, m, now, jumped):
@@ -126,7 +131,7 @@ class EmulationCore(wiring.Component):
                     entries[firing.steps].append((getattr(arrays[kind], f"fired_{index}")[n], driven))
         queues = []
         for delay, fired in entries.items():
-            queue = DelayQueue(len(fired), delay, self._config.slots, len(now))
+            queue = DelayQueue(len(fired), delay, plan.delays, self._config.slots, len(now))
             m.submodules[f"queue_{delay}"] = queue
             m.d.comb += [queue.now.eq(now), queue.fired.eq(Cat(bit for bit, _ in fired))]
             for n, (_, driven) in enumerate(fired):
@@ -151,7 +156,7 @@ class EmulationCore(wiring.Component):
             m.d.comb += getattr(arrays[kind], f"pulse_{pin}").eq(Cat(bits))
         return broken, order
 
-    def _count_time(self, m, now, taken):
+    def _count_time(self, m, now):
         """Time in full: that of a stimulus if one was taken; else `now` has gone on by less than half of its range."""
         bits = len(now)
         upper, stimulus_upper = (
@@ -162,7 +167,7 @@ class EmulationCore(wiring.Component):
         m.d.comb += [
             passed.eq(top & ~now[-1]),
             past.eq(upper + passed),
-            self.now.eq(Cat(now, Mux(taken, stimulus_upper, past))),
-            self.time_overflow.eq(past[-1] & ~taken),
+            self.now.eq(Cat(now, Mux(self.taken, stimulus_upper, past))),
+            self.time_overflow.eq(past[-1] & ~self.taken),
         ]
         m.d.sync += [upper.eq(self.now[bits:]), top.eq(now[-1]), stimulus_upper.eq(self.time[bits:])]

@@ -89,7 +89,7 @@ inline void take(
     const Table<P, O>& table, Machine& machine, const Spread& spread, int pin, Tick now, Violated&& violated, Send&& send
 ) {
     const auto window = [&](Tick time) {
-        return Spreads ? ticks(static_cast<double>(time) * machine.window_scale, 0.0) : time;
+        return Spreads ? ticks(static_cast<double>(time) * machine.window_scale, 0) : time;
     };
     const int reaction = machine.row + pin;
     const Tick* const ages = table.ages + reaction * table.inputs();
@@ -111,7 +111,7 @@ inline void take(
             double drawn = static_cast<double>(nominal) * machine.scale;
             if (spread.jitter > 0)
                 drawn += spread.jitter * normal(spread.normals, machine.key, machine.taken * table.outputs() + output + 1);
-            delay = ticks(drawn, 1.0);
+            delay = ticks(drawn, 1);
         }
         send(output, now + delay, nominal != 0);
     }

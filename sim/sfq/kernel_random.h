@@ -5,6 +5,7 @@
 
 #include <cmath>
 #include <cstdint>
+#include <cstring>
 
 namespace sfq {
 
@@ -33,14 +34,22 @@ inline double normal(const double* table, Word key, Word number) {
     const double fraction = std::ldexp(1.0, -kFractionBits) * static_cast<double>(
         static_cast<std::int64_t>(rest << kSegmentBits >> (64 - kFractionBits)));
     const double size = at[0] + fraction * (at[1] - at[0]);
-    return word >> 63 ? -size : size;
+    // The sign's bit, without a branch, which would be missed every other time.
+    Word bits;
+    std::memcpy(&bits, &size, sizeof bits);
+    bits |= word >> 63 << 63;
+    double result;
+    std::memcpy(&result, &bits, sizeof result);
+    return result;
 }
 
-// The nearest whole tick, halves to even, at least `least` and at most 2^40.
-inline std::int64_t ticks(double value, double least) {
-    value = value < least ? least : value;
+// The nearest whole tick, halves to even, at least `least` and at most 2^40. The least is that of integers, as
+// compilers make a branch of a choice between doubles of which one is known; what is below all integers becomes a negative
+// one on all machines that we know of.
+inline std::int64_t ticks(double value, std::int64_t least) {
     value = value > kMostTicks ? kMostTicks : value;
-    return std::lrint(value);
+    const std::int64_t nearest = std::lrint(value);
+    return nearest < least ? least : nearest;
 }
 
 }  // namespace sfq

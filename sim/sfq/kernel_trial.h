@@ -66,7 +66,12 @@ struct Log {
 class Trial {
 public:
     Trial(const Netlist& netlist, const Levels& levels)
-        : wires(netlist.wire_count), netlist_(netlist), levels_(levels), loop_wires_(netlist.wire_count) {
+        : wires(netlist.wire_count),
+          netlist_(netlist),
+          levels_(levels),
+          keys_(netlist.instance_count),
+          scales_(netlist.instance_count),
+          loop_wires_(netlist.wire_count) {
         std::int32_t most_inputs = 1, most_outputs = 1;
         for (std::int32_t i = 0; i < netlist.instance_count; ++i) {
             most_inputs = std::max(most_inputs, netlist.cell(i).inputs);
@@ -92,11 +97,7 @@ public:
         rules_ = &rules;
         spread_ = &spread;
         log_ = &log;
-        if (Spreads) {
-            trial_key_ = key(key(0, spread.seed), trial);
-            const double drawn = spread.global_sigma > 0 ? normal(spread.normals, key(trial_key_, kGlobal), 0) : 0.0;
-            global_ = 1.0 + spread.global_sigma * drawn;
-        }
+        if (Spreads) draw_scales(key(key(0, spread.seed), trial));
         Tick* ticks = loop_ticks_.data();
         for (const auto& component : levels_.components) {
             if (component.loop)
@@ -123,8 +124,8 @@ private:
     const Rules* rules_ = nullptr;
     const Spread* spread_ = nullptr;
     Log* log_ = nullptr;
-    Word trial_key_ = 0;
-    double global_ = 1;
+    std::vector<Word> keys_;      // of the random numbers, by instance
+    std::vector<double> scales_;  // of the delays, by instance
     std::vector<Tick> scratch_, loop_ticks_;
     std::vector<const Tick*> heads_;
     std::vector<Tick*> ends_;
@@ -138,6 +139,17 @@ private:
         if (log_->deliveries > rules_->most) throw NotAtRest();
     }
 
+    // Of all instances in one loop, in which none waits for what the netlist does.
+    void draw_scales(Word trial) {
+        const double drawn = spread_->global_sigma > 0 ? normal(spread_->normals, key(trial, kGlobal), 0) : 0.0;
+        const double global = 1.0 + spread_->global_sigma * drawn;
+        for (std::size_t i = 0; i < keys_.size(); ++i) keys_[i] = key(trial, i);
+        for (std::size_t i = 0; i < keys_.size(); ++i) {
+            const double own = spread_->sigma > 0 ? normal(spread_->normals, keys_[i], 0) : 0.0;
+            scales_[i] = spread_->scales[i] * global * (1.0 + spread_->sigma * own);
+        }
+    }
+
     template <bool Spreads> void reset(Machine& machine, int instance, int inputs) const {
         std::fill_n(machine.blocked, inputs, Tick{0});
         std::fill_n(machine.last, inputs, kLongAgo);
@@ -145,9 +157,8 @@ private:
         machine.taken = 0;
         if (rules_->policy == kRandomise) machine.coin = rules_->coins[instance];
         if (Spreads) {
-            machine.key = key(trial_key_, static_cast<Word>(instance));
-            const double drawn = spread_->sigma > 0 ? normal(spread_->normals, machine.key, 0) : 0.0;
-            machine.scale = spread_->scales[instance] * global_ * (1.0 + spread_->sigma * drawn);
+            machine.key = keys_[instance];
+            machine.scale = scales_[instance];
             machine.window_scale = spread_->windows ? machine.scale : 1.0;
         }
     }
@@ -174,11 +185,12 @@ private:
 
     template <bool Spreads> void pass_any(int instance) {
         const Cell& cell = netlist_.cell(instance);
-        switch (cell.inputs * 4 + cell.outputs) {
-            case 1 * 4 + 1: return pass<Spreads, 1, 1>(instance, cell);
-            case 1 * 4 + 2: return pass<Spreads, 1, 2>(instance, cell);
-            case 2 * 4 + 1: return pass<Spreads, 2, 1>(instance, cell);
-            case 3 * 4 + 1: return pass<Spreads, 3, 1>(instance, cell);
+        const auto pins = [](int inputs, int outputs) { return std::int64_t{inputs} << 32 | outputs; };
+        switch (pins(cell.inputs, cell.outputs)) {
+            case pins(1, 1): return pass<Spreads, 1, 1>(instance, cell);
+            case pins(1, 2): return pass<Spreads, 1, 2>(instance, cell);
+            case pins(2, 1): return pass<Spreads, 2, 1>(instance, cell);
+            case pins(3, 1): return pass<Spreads, 3, 1>(instance, cell);
             default: return pass<Spreads, 0, 0>(instance, cell);
         }
     }

@@ -103,6 +103,18 @@ def ring():
     return Netlist("ring", instances, ("in",), ("again",))
 
 
+@pytest.mark.parametrize(("inputs", "outputs"), [(1, 5), (2, 5), (1, 9)])
+def test_cell_of_many_outputs_runs(kernel, inputs, outputs):
+    """It is not taken for one of the sizes that have code of their own."""
+    ins, outs = "ab"[:inputs], "pqrstuvwx"[:outputs]
+    table = {"0": {pin: Reaction("0", {out: 3 + n for n, out in enumerate(outs)}) for pin in ins}}
+    cell = Cell("FAN", (*ins,), (*outs,), table)
+    instance = Instance("u", cell, {pin: pin for pin in cell.inputs + cell.outputs})
+    netlist = Netlist("fan", (instance,), cell.inputs, cell.outputs)
+    stimulus = {pin: [5, 40 + n] for n, pin in enumerate(ins)}
+    assert kernel.load(netlist).run(stimulus) == event_model.run(netlist, stimulus)
+
+
 def test_kernel_runs_loops_that_feed_loops(kernel):
     for until in (0, 1000):
         right = event_model.run(ring(), {"in": [0, 60]}, until=until)
