@@ -9,14 +9,18 @@
     tiny       perplexity and a text of the tiny GPT
     lut_gemv   cycles of `pim.lut_gemv` with and without its pattern cache
     vector     errors and cycles of softmax, LayerNorm and GELU on `pim.vector`
-    kv         what two-step attention out of flash recalls, on seeded heads
+    kv         what two-step attention out of flash recalls and reads, on seeded heads
+    kv_rtl     cycles of queries on `pim.kv` with `pim.flash` behind it
     cambricon  Cambricon-LLM's 21 points against the rate model of flash; draws docs/pim_cambricon.svg
     ------
     device     cells of the behavioural device on an ECP5 and its clock; takes minutes
     rtl        random programs on the scheduler's gateware, held to the golden model; takes minutes
     area       the scheduler on ECP5: cells and routed clock; takes minutes
     parts      cells of the device's pieces on an ECP5; takes minutes
+    kv_area    cells of `pim.kv` on an ECP5 and its clock; takes minutes
     vector_area  cells of `pim.vector` on an ECP5 and its clock; takes minutes
+    system     64 tokens of the tiny GPT on `pim.system` in Verilator, held to numpy; takes minutes to compile
+    system_area  cells of `pim_system` on an ECP5 and its clock; takes minutes
 
 Prints a line a figure, with its target, and one JSON object at the end.
 """
@@ -25,7 +29,18 @@ from __future__ import annotations
 
 import argparse
 
-from bench import pim_area, pim_cambricon, pim_device, pim_gpt, pim_kv, pim_lut_gemv, pim_model, pim_rtl, pim_vector
+from bench import (
+    pim_area,
+    pim_cambricon,
+    pim_device,
+    pim_gpt,
+    pim_kv,
+    pim_lut_gemv,
+    pim_model,
+    pim_rtl,
+    pim_system,
+    pim_vector,
+)
 from bench.common import Benches, run
 
 
@@ -41,10 +56,12 @@ def main() -> None:
         "lut_gemv": pim_lut_gemv.pattern_cache,
         "vector": pim_vector.figures,
         "kv": pim_kv.kv_recall,
+        "kv_rtl": pim_kv.rtl,
         "cambricon": pim_cambricon.cambricon,
     }
     asked: Benches = {"device": pim_device.device, "rtl": pim_rtl.rtl, "area": pim_area.area}
-    asked |= {"parts": pim_device.parts, "vector_area": pim_vector.area}
+    asked |= {"parts": pim_device.parts, "vector_area": pim_vector.area, "kv_area": pim_kv.area}
+    asked |= {"system": pim_system.tokens, "system_area": pim_system.area}
     run({**benches, **asked}, parser.parse_args().names or list(benches))
 
 

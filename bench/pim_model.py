@@ -1,4 +1,5 @@
-"""Simulated cycles a second of a channel: the golden model and its compiled twin, on one core, the best of five.
+"""Simulated cycles a second of a channel: the golden model, and the compiled twin that `niello pim run` uses, on one
+core, the best of five.
 
 Programs are GEMVs of full rows. A channel stands for all channels that do the same: a cycle of a memory with eight of
 them is one cycle here. The peer's figure is recorded, not measured: aim_simulator makes 73 thousand cycles a second
@@ -80,7 +81,8 @@ def model() -> dict[str, Any]:
         say(name, run.cycles, "cycles", f"4096 by 4096, utilisation {run.utilisation(config):.3f}")
         rates = _rates(config, library)
         for what, rate in rates.items():
-            say(f"  {what}", rate / 1e6, "Mcycle/s", f"at least {TARGET_PER_S / 1e6:g}")
+            target = f"at least {TARGET_PER_S / 1e6:g}" if what.startswith("kernel") else "-"
+            say(f"  {what}", rate / 1e6, "Mcycle/s", target)
         figures[name] = {
             "gemv_4096x4096_cycles": run.cycles,
             "utilisation": round(run.utilisation(config), 4),

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
 from typing import Any
 
 import ml_dtypes
 import numpy as np
 import scipy.special
+from amaranth.hdl import Module
+from amaranth.lib import wiring
 
 from bench.common import made, say
-from bench.pim_device import placed
+from bench.pim_device import placed, routed, synthesised
+from flows.verilog import emit
+from hdl.common.arithmetic import register
+from hdl.pim.vector_arithmetic import VectorArithmetic
 from hdl.pim.vector_config import VectorConfig
 from sim.pim.vector_model import VectorUnit
 from sim.pim.vector_programs import VectorHost, VectorProgram, gelu, layer_norm, softmax
@@ -17,6 +24,22 @@ from sim.pim.vector_programs import VectorHost, VectorProgram, gelu, layer_norm,
 DESIGNS = ("pim_vector", "pim_vector_small")
 LENGTH = 512
 CLOCK_TARGET = ">= 50"
+
+
+class Lane(wiring.Component):
+    """One lane's arithmetic between registers, as in the unit."""
+
+    def __init__(self) -> None:
+        self._unit = VectorArithmetic()
+        super().__init__(dict(self._unit.signature.members))
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        m.submodules.unit = unit = self._unit
+        for name in ("op", "a", "b"):
+            m.d.comb += getattr(unit, name).eq(register(m, getattr(self, name), f"{name}_in"))
+        m.d.comb += self.result.eq(register(m, unit.result, "out"))
+        return m
 
 
 def figures() -> dict[str, Any]:
@@ -69,8 +92,14 @@ def cycles() -> dict[str, int]:
 
 
 def area() -> dict[str, Any]:
-    """Of each named design alone: cells, and the clock after place and route, out of context, on an LFE5U-85F-6."""
-    figures_of = {}
+    """Of a lane's arithmetic and of each named design alone: cells, and the clock after place and route, out of
+    context, on an LFE5U-85F-6."""
+    figures_of: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        found = synthesised(emit(Lane(), "niello_lane"), "niello_lane", Path(folder))
+        figures_of["lane"] = found | {"fmax_mhz": routed(Path(folder))}
+    say("a lane's arithmetic: LUT4 + 2 CCU2C + 4 DPR16X4", found["lut"], "", "none")
+    say("a lane's arithmetic: clock", figures_of["lane"]["fmax_mhz"], "MHz", CLOCK_TARGET)
     for name in DESIGNS:
         design, (rtl,) = made(name, "elaborate")
         found = figures_of[name] = placed(rtl[f"{name}.v"], design.top)

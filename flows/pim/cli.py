@@ -91,3 +91,20 @@ def pim_gpt(
     from flows.pim.gpt import gpt_token
 
     emit(**gpt_token(model, context, profile, order, refresh, channels, mode_switch, pack, plot))
+
+
+@pim.command("generate")
+def pim_generate(
+    prompt: Annotated[str, typer.Option(metavar="TEXT", help="What the text goes on from.")] = "The ",
+    tokens: Annotated[int, typer.Option(metavar="N", help="Characters to write.")] = 64,
+    engine: Annotated[
+        str, typer.Option(help="model: numpy. rtl: one program on the gateware of pim_tiny_gpt, held to it.")
+    ] = "model",
+    temperature: Annotated[float, typer.Option(help="0: always the likeliest; the more, the freer.")] = 0.7,
+    seed: Annotated[int, typer.Option(help="Of what is drawn.")] = 1,
+    plain: Annotated[bool, typer.Option("--plain", help="Plain lines instead of a live display.")] = False,
+) -> None:
+    """Text of a GPT-2 of two layers, trained on Python's manual, a character a token; gateware chooses each itself."""
+    from flows.pim.generate import generate
+
+    emit(**generate(prompt, tokens, engine, temperature, seed, plain))

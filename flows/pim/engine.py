@@ -1,4 +1,4 @@
-"""The golden model of a channel, and its compiled twin where there is a compiler and enough to do."""
+"""The per-command simulator of a channel: the compiled twin of the golden model, or that itself where none compiles."""
 
 from __future__ import annotations
 
@@ -8,13 +8,11 @@ from pathlib import Path
 from flows.paths import build_root
 from hdl.pim.channel_config import ChannelConfig
 from hdl.pim.commands import Instruction
+from hdl.pim.scheduler_words import FIRST_CYCLE
 from sim.common.verilator import BuildError
 from sim.pim.channel_kernel import KernelChannel, build_kernel
 from sim.pim.channel_model import Channel
 from sim.pim.channel_run import Run
-
-PATIENCE = 50_000
-"""Instructions, about a second's worth, from which on the kernel is worth its compilation."""
 
 
 def load_kernel() -> Path | None:
@@ -25,10 +23,11 @@ def load_kernel() -> Path | None:
         return None
 
 
-def simulate(config: ChannelConfig, program: Sequence[Instruction]) -> tuple[Run, str]:
-    """A run from reset with its commands, and what gave it, `python` or `kernel`."""
-    library = load_kernel() if len(program) > PATIENCE else None
+def simulate(config: ChannelConfig, program: Sequence[Instruction]) -> Run:
+    """A run with its commands, that begins as soon after reset as the gateware can: by the kernel where there is a
+    compiler, else by the golden model."""
+    library = load_kernel()
     if library is None:
-        return Channel(config).run(program), "python"
+        return Channel(config).run(program, start=FIRST_CYCLE)
     with KernelChannel(config, library) as channel:
-        return channel.run(program), "kernel"
+        return channel.run(program, start=FIRST_CYCLE)

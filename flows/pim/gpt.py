@@ -14,7 +14,7 @@ from hdl.common.config import ConfigError
 from hdl.pim.channel_config import ChannelConfig
 from sim.pim.energy import energy_pj
 from sim.pim.gpt_models import model
-from sim.pim.gpt_token import CACHE, KINDS, Token, token
+from sim.pim.gpt_token import CACHE, KINDS, REFRESHES, Token, token
 
 CHANNELS = (1, 2, 4, 8)
 
@@ -71,24 +71,25 @@ def figures(config: ChannelConfig, done: Token, channels: int) -> dict[str, Any]
     energy = {name: pj * channels / 1e6 for name, pj in energy_pj(config, done.issued).items()}
     return {
         "cycles": done.total_cycles,
-        "product_cycles": done.total_cycles - done.cycles[CACHE],
+        "product_cycles": done.product_cycles,
         "token_us": round(nanoseconds / 1e3, 3),
         "cycles_by_product": done.cycles,
         "row_hit_rate": round(done.row_hits, 6),
         "utilisation": round(done.utilisation(config), 6),
-        "utilisation_with_cache": round(done.utilisation(config, cache=True), 6),
+        "utilisation_with_refresh": round(done.utilisation(config, REFRESHES), 6),
+        "utilisation_with_cache": round(done.utilisation(config, REFRESHES, CACHE), 6),
         "refresh": config.refresh,
         "rows_used": done.rows,
         "commands_per_channel": {one.name: count for one, count in done.issued.items() if count},
         "modelled_energy_uj": {name: round(value, 3) for name, value in energy.items()},
         "implied_gpu_us": [round(nanoseconds * times / 1e3, 1) for times in CLAIMED_SPEEDUPS],
-        "note": "host time excluded; energy modelled; implied_gpu_us is ours times the speedups that PIM-GPT claims",
+        "note": "host time excluded but for refreshes; energy modelled; implied_gpu_us is ours times PIM-GPT's claims",
     }
 
 
 def _picture(name: str, config: ChannelConfig, done: Token) -> str:
     """An SVG file: a bar for each product, the MACs' part of it dark."""
-    kinds = [*KINDS, CACHE]
+    kinds = [*KINDS, CACHE, REFRESHES]
     most = max(done.cycles.values())
     said = "; ".join(f"{kind}: {done.cycles[kind]} cycles" for kind in kinds)
     picture = Drawing("gpt", 760, 76 + 30 * len(kinds), title=f"A token of {name}", description=said, style=STYLE)
@@ -100,7 +101,7 @@ def _picture(name: str, config: ChannelConfig, done: Token) -> str:
     picture.text(24, 47, share, cls="soft")
     for place, kind in enumerate(kinds):
         top = 62 + 30 * place
-        busy = done.macs[kind] * config.timing.tCCD_cycles if kind != CACHE else 0
+        busy = done.macs[kind] * config.timing.tCCD_cycles if kind in KINDS else 0
         picture.text(112, top + 15, kind, cls="soft", anchor="end")
         picture.rect(122, top, 500 * done.cycles[kind] / most, 20, cls="idle")
         picture.rect(122, top, 500 * busy / most, 20, cls="bar")

@@ -22,6 +22,8 @@ from sim.pim.trace import TraceError, read_trace
 ENGINES = ("model", "rtl")
 REFRESH = {None: None, "on": True, "off": False}
 MOST_CHARACTERS = 1 << 27
+MOST_COMMANDS = 1 << 24
+"""Of a trace, which are held in memory and checked one by one: some minutes' worth."""
 
 
 def run_file(
@@ -40,7 +42,7 @@ def run_file(
     BadInput
         If the trace, the profile or an option is wrong.
     NielloError
-        If the memory would not allow a command.
+        If the memory would not allow a command, or gateware and golden model differ.
     """
     if engine not in ENGINES:
         raise BadInput(f"--engine must be one of {', '.join(ENGINES)}, not {engine}")
@@ -50,12 +52,12 @@ def run_file(
         check_output(plot, inputs=(path,))
     program = read_program(path)
     config = channel_of(profile, refresh=REFRESH[refresh])
-    run, _ = simulate(config, program)
-    check(config, run)
+    run = simulate(config, program)
     if engine == "rtl":
-        from flows.pim.run_rtl import figures_of_rtl
+        from flows.pim.run_rtl import run_of_rtl
 
-        return {"trace": path.name, "profile": profile, "engine": engine} | figures_of_rtl(config, program)
+        run = run_of_rtl(config, program, run)
+    check(config, run)
     if plot:
         with disk_errors(plot, hint="make room, or name another file"):
             write_output(plot, timeline(path.stem, run, config).encode(errors="replace"))
@@ -71,9 +73,14 @@ def read_program(path: Path) -> list[Instruction]:
         Naming the file and the line.
     """
     try:
-        return read_trace(read_text(path, "trace", MOST_CHARACTERS).splitlines())
+        program = read_trace(read_text(path, "trace", MOST_CHARACTERS).split("\n"))
     except TraceError as error:
         raise BadInput(f"{shown(path)}: {error}") from None
+    commands = sum(one.count for one in program)
+    if commands > MOST_COMMANDS:
+        many = f"must ask for at most {MOST_COMMANDS:,} commands, not {commands:,}"
+        raise BadInput(f"{shown(path)}: {many}", hint="run it in parts, each ended by AiM ISR_EOC")
+    return program
 
 
 def check(config: ChannelConfig, run: Run) -> None:

@@ -56,6 +56,7 @@ def timeline(name: str, run: Run, config: ChannelConfig) -> str:
         x = LEFT + (cycle - 1) * scale
         picture.line([(x, HEAD - 6), (x, height - FOOT + 4)], cls="grid")
         picture.text(x, height - 9, str(cycle), cls="axis", anchor="middle")
+    picture.text(LEFT - 10, height - 9, "cycle", cls="axis", anchor="end")
     for number, (lane, kinds) in enumerate(LANES.items()):
         y = HEAD + LANE * (number + 1) - 10
         picture.text(LEFT - 10, y, lane, cls="name", anchor="end")

@@ -10,7 +10,7 @@ from hdl.common.axi import AXI4LiteSignature, packet_stream
 from hdl.common.csr_bank import CSRBank
 from hdl.common.csr_wiring import interrupt
 from hdl.common.stream import Fifo, RegisterSlice
-from hdl.pim.channel_config import ChannelConfig
+from hdl.pim.channel_config import ChannelConfig, check_memory
 from hdl.pim.channel_core import Core
 from hdl.pim.channel_counters import count_program
 from hdl.pim.channel_data import Answers, Window, device_data
@@ -51,10 +51,12 @@ class Channel(wiring.Component):
     irq : Out(1)
         High while an enabled status bit is set.
     command .. result_word : where `device` is false, the port of the device outside; see `device_port`. Its `result`
-        is `result_word` here
+        is `result_word` here, its `buf` `row_buffer`
     """
 
     def __init__(self, config: ChannelConfig):
+        if config.device:
+            check_memory(config)
         self._config = config
         column = config.column_bits
         super().__init__(
@@ -130,4 +132,5 @@ class Channel(wiring.Component):
 
 
 def _outside(name: str) -> str:
-    return "result_word" if name == "result" else name
+    """A member of the device's port at the edge: `result` is a stream there, and `buf` a word of Verilog."""
+    return {"result": "result_word", "buf": "row_buffer"}.get(name, name)

@@ -14,6 +14,9 @@ from hdl.pim.commands import FIELDS
 from hdl.pim.device_latency import answer_cycles
 from hdl.pim.timing import Rule, TimingProfile, compile_rules, load_profile, profile_document
 
+MOST_MEMORY_BITS = 1 << 26
+"""Of a device in gateware; its Verilog then takes some ten seconds, and a simulator 8 MiB."""
+
 
 class ChannelConfig(BlockConfig):
     """`pim.channel`: a controller that takes instructions of 64 bits and sends a memory its commands, in time."""
@@ -153,6 +156,11 @@ class ChannelConfig(BlockConfig):
         return self.element_bits_of[self.dtype]
 
     @property
+    def memory_bits(self) -> int:
+        """Of the device's banks, without check bits."""
+        return self.banks * self.rows * self.columns * self.column_bits
+
+    @property
     def column_bits(self) -> int:
         """Of a column, and of a beat of data."""
         return self.lanes * self.element_bits
@@ -196,3 +204,18 @@ class ChannelConfig(BlockConfig):
     def register_source(self) -> tuple[Path, dict[str, int]]:
         """The register file and its parameters."""
         return Path(__file__).with_name("channel.rdl"), {"BANKS": self.banks, "ROWS": self.rows, "LANES": self.lanes}
+
+
+def check_memory(config: ChannelConfig) -> None:
+    """Nothing, where the device's memory is one that gateware can have.
+
+    Raises
+    ------
+    ConfigError
+        If it is of a size that only a real memory has.
+    """
+    if config.memory_bits > MOST_MEMORY_BITS:
+        raise ConfigError(
+            f"params.rows: banks, rows, columns and lanes must make at most {MOST_MEMORY_BITS} bits of memory, not "
+            f"{config.memory_bits}; take fewer rows, or leave a channel's memory outside by `device: false`"
+        )

@@ -75,7 +75,9 @@ def count_program(m: Module, config: ChannelConfig, bank: CSRBank, core: Core) -
         "idle": core.idle,
     }
     causes["timing"] = quiet & ~wire(m, sum(causes.values(), Const(0)), "cause").any()
-    events = [(getattr(bank, f"issued_{one.name.lower()}"), core.issued[one]) for one in Command if one != Command.NOP]
+    kinds = [one for one in Command if one != Command.NOP]
+    # Between programs refreshes go on.
+    events = [(getattr(bank, f"issued_{one.name.lower()}"), within & core.issued[one]) for one in kinds]
     events += [(getattr(bank, f"stalls_{name}"), within & cause) for name, cause in causes.items()]
     columns = core.issued & sum(1 << one for one in COLUMN_COMMANDS)
     events += [(bank.row_hits, columns.any() & ~core.row_missed), (bank.cycles, within)]

@@ -12,7 +12,7 @@ from enum import IntEnum
 import numpy as np
 import numpy.typing as npt
 
-from hdl.common.config import ConfigError
+from hdl.common.words import check_fields, pack_fields, unpack_fields
 
 
 class Op(IntEnum):
@@ -115,10 +115,7 @@ class Instruction:
     ch_mask: int = 0xFF
 
     def __post_init__(self) -> None:
-        for name, bits in FIELDS.items():
-            low, high = (1, MOST_COUNT) if name == "count" else (0, (1 << bits) - 1)
-            if not low <= getattr(self, name) <= high:
-                raise ConfigError(f"{name} must be in {low}..{high}, not {getattr(self, name)}")
+        check_fields(FIELDS, vars(self), counts=("count",))
 
     @property
     def acc(self) -> int:
@@ -142,19 +139,12 @@ class Instruction:
 
     def encode(self) -> int:
         """The instruction as 64 bits."""
-        word, place = 0, 0
-        for name, bits in FIELDS.items():
-            word |= (getattr(self, name) & ((1 << bits) - 1)) << place
-            place += bits
-        return word
+        return pack_fields(FIELDS, vars(self))
 
     @classmethod
     def decode(cls, word: int) -> Instruction:
         """The instruction that 64 bits mean; each word means one."""
-        fields = {}
-        for name, bits in FIELDS.items():
-            fields[name] = word & ((1 << bits) - 1)
-            word >>= bits
+        fields = unpack_fields(FIELDS, word)
         return cls(**fields | {"count": fields["count"] or MOST_COUNT})
 
 

@@ -10,6 +10,7 @@ from hdl.common.arithmetic import wire
 from hdl.common.axi import AXI4LiteSignature
 from hdl.common.csr_bank import CSRBank
 from hdl.common.stream import Fifo
+from hdl.pim.channel_config import check_memory
 from hdl.pim.commands import Command
 from hdl.pim.device import Device
 from hdl.pim.device_config import HEADER_BITS, HEADER_FIELDS, DeviceConfig
@@ -37,6 +38,7 @@ class DeviceBlock(wiring.Component):
     """
 
     def __init__(self, config: DeviceConfig):
+        check_memory(config)
         self._config = config
         super().__init__(
             {

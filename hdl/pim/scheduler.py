@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Const, Module, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
@@ -12,10 +12,7 @@ from hdl.common.stream import Fifo, RegisterSlice
 from hdl.pim.channel_config import ChannelConfig
 from hdl.pim.channel_core import Core
 from hdl.pim.commands import INSTRUCTION_BITS
-from hdl.pim.scheduler_words import CYCLE_BITS, FIELDS, WORD_BITS
-
-START_CYCLES = 4
-"""From the handshake of a program's first instruction to the cycle before that in which it can issue a command."""
+from hdl.pim.scheduler_words import CYCLE_BITS, FIELDS, STALLS, WORD_BITS
 
 
 class Scheduler(wiring.Component):
@@ -65,15 +62,31 @@ class Scheduler(wiring.Component):
         told_from = register(m, running, "running_1")
         at = Signal(CYCLE_BITS)
         m.d.sync += at.eq(cycle)
+        cause, new_cause = self._cause(m, core, told_from)
         fields = {
             "cycle": at,
-            **{name: getattr(core, name) for name in ("command", "bank", "row", "col", "buf")},
+            **{name: getattr(core, name) for name in ("command", "row", "col", "buf")},
+            "bank": wire(m, Mux(core.command != 0, core.bank, cause), "bank_or_cause"),
+            "miss": register(m, core.row_missed, "missed"),
             **held,
         }
         padded = [Cat(fields[name], Const(0, bits))[:bits] for name, bits in FIELDS.items()]
         m.d.comb += [
             self.trace.payload.data.eq(Cat(padded)),
             self.trace.payload.last.eq(held["end"]),
-            self.trace.valid.eq(told_from & (core.command != 0) | Cat(held.values()).any()),
+            self.trace.valid.eq(told_from & ((core.command != 0) | new_cause) | Cat(held.values()).any()),
         ]
         return m
+
+    @staticmethod
+    def _cause(m: Module, core: Core, told_from: Signal) -> tuple[Signal, Value]:
+        """Why the cycle that is told of has no command, and whether that was otherwise in the cycle before."""
+        number = {name: place for place, name in enumerate(STALLS)}
+        told = ((core.refreshing, "refresh"), (core.needs_row, "row"), (core.idle, "idle"))
+        code: Value = Const(number["timing"])
+        for holds, name in told:  # at most one does
+            code = Mux(holds, number[name], code)
+        cause = register(m, code, "cause")
+        quiet = wire(m, told_from & (core.command == 0), "quiet")
+        before, was_quiet = register(m, cause, "cause_before"), register(m, quiet, "was_quiet")
+        return cause, wire(m, quiet & ~(was_quiet & (before == cause)), "new_cause")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import stream, wiring
+from amaranth.lib.data import StructLayout
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out, connect, flipped
 
@@ -19,6 +20,7 @@ from hdl.pim.vector_config import INSTRUCTION_BITS, Illegal, VectorConfig, Vecto
 from hdl.pim.vector_sequence import VectorSequence
 
 OUTPUT_BEATS = 16
+SOURCES, SINKS = ("result", "read"), ("load", "write")
 MINUS_INFINITY = 0xFF800000
 
 
@@ -28,6 +30,9 @@ class Vector(wiring.Component):
     Parameters
     ----------
     config : VectorConfig
+    linked : bool
+        Whether it stands beside a channel: LOADs and STOREs with the flag `LINK` then move beats of the channel's
+        streams, of the bank lane with `BANK`, else of the register lane.
 
     Members
     -------
@@ -37,14 +42,20 @@ class Vector(wiring.Component):
         What LOAD and LOAD32 take.
     q : Out(packet_stream(config.beat_bits))
         What STORE and STORE32 give.
+    result, read : In(packet_stream(config.beat_bits)), load, write : Out(packet_stream(config.beat_bits)), linked alone
+        The same from and to the channel.
+    busy : Out(1), linked alone
+        An instruction is at work or waits, or a beat of a store does.
     csr : In(AXI4LiteSignature(config.registers.address_bits))
         Registers of `vector.rdl`.
     irq : Out(1)
         High while an enabled status bit is set.
     """
 
-    def __init__(self, config: VectorConfig):
-        self._config = config
+    def __init__(self, config: VectorConfig, *, linked: bool = False):
+        self._config, self._linked = config, linked
+        links = {name: In(packet_stream(config.beat_bits)) for name in SOURCES}
+        links |= {name: Out(packet_stream(config.beat_bits)) for name in SINKS}
         super().__init__(
             {
                 "program": In(stream.Signature(INSTRUCTION_BITS)),
@@ -52,6 +63,7 @@ class Vector(wiring.Component):
                 "q": Out(packet_stream(config.beat_bits)),
                 "csr": In(AXI4LiteSignature(config.registers.address_bits)),
                 "irq": Out(1),
+                **(links | {"busy": Out(1)} if linked else {}),
             }
         )
 
@@ -59,25 +71,61 @@ class Vector(wiring.Component):
         m = Module()
         config = self._config
         m.submodules.program_slice = program = RegisterSlice(INSTRUCTION_BITS)
-        m.submodules.data_slice = data = RegisterSlice(config.beat_bits)
-        m.submodules.queue = queue = Fifo(packet(config.beat_bits), OUTPUT_BEATS + 1)
+        kept = {"data": config.beat_bits, "last": 1} | ({"link": 2} if self._linked else {})
+        m.submodules.queue = queue = Fifo(StructLayout(kept), OUTPUT_BEATS + 1)
         m.submodules.sequence = sequence = VectorSequence(config)
         connect(m, flipped(self.program), program.i)
-        connect(m, flipped(self.data), data.i)
-        connect(m, queue.o, flipped(self.q))
         connect(m, program.o, sequence.instruction)
-        m.d.comb += [sequence.beat_valid.eq(data.o.valid), data.o.ready.eq(sequence.beat_ready)]
 
         # Room is taken by a step and given back when its beat has left.
         room = Signal(range(OUTPUT_BEATS + 1), init=OUTPUT_BEATS)
-        leaves = self.q.valid & self.q.ready
+        leaves = queue.o.valid & queue.o.ready
         m.d.sync += room.eq(room - (sequence.step & sequence.stores) + leaves)
         m.d.comb += sequence.room.eq(room != 0)
 
-        given = self._arithmetic(m, sequence, register(m, data.o.payload, "beat"))
+        beat = register(m, self._take(m, sequence), "beat")
+        given = self._arithmetic(m, sequence, beat)
         self._store(m, sequence, given, queue.i)
+        self._give(m, queue.o)
         self._control(m, sequence, room)
         return m
+
+    def _take(self, m, sequence):
+        """The beat that a LOAD takes, of the stream that it names."""
+        m.submodules.data_slice = data = RegisterSlice(self._config.beat_bits)
+        connect(m, flipped(self.data), data.i)
+        if not self._linked:
+            m.d.comb += [sequence.beat_valid.eq(data.o.valid), data.o.ready.eq(sequence.beat_ready)]
+            return data.o.payload
+        names = [(data.o.valid, data.o.payload, data.o.ready)]
+        for name in SOURCES:
+            port = getattr(self, name)
+            m.submodules[f"{name}_slice"] = slice_ = RegisterSlice(packet(self._config.beat_bits))
+            connect(m, flipped(port), slice_.i)
+            names.append((slice_.o.valid, slice_.o.payload.data, slice_.o.ready))
+        chosen = wire(m, Mux(sequence.link[0], Mux(sequence.link[1], 4, 2), 1), "source")
+        beat = Signal(self._config.beat_bits, name="source_beat")
+        for place, (valid, payload, ready) in enumerate(names):
+            m.d.comb += ready.eq(sequence.beat_ready & chosen[place])
+            with m.If(chosen[place]):
+                m.d.comb += [sequence.beat_valid.eq(valid), beat.eq(payload)]
+        return beat
+
+    def _give(self, m, out):
+        """Beats of STOREs, each to the stream that its instruction names."""
+        if not self._linked:
+            connect(m, out, flipped(self.q))
+            return
+        linked, bank = out.payload.link
+        wanted = {"q": ~linked, "load": linked & ~bank, "write": linked & bank}
+        for name, here in wanted.items():
+            port = getattr(self, name)
+            m.d.comb += [
+                port.valid.eq(out.valid & here),
+                port.payload.data.eq(out.payload.data),
+                port.payload.last.eq(out.payload.last),
+            ]
+        m.d.comb += out.ready.eq(Cat(getattr(self, name).ready & here for name, here in wanted.items()).any())
 
     def _arithmetic(self, m, sequence, beat):
         """Words from the SRAM or the stream, through the lanes; results go back. Returns the results."""
@@ -142,6 +190,8 @@ class Vector(wiring.Component):
             beat.append(part & kept[lane].replicate(16))
         m.d.sync += out.valid.eq(sequence.result & sequence.stores)
         m.d.comb += [out.payload.data.eq(Cat(beat)), out.payload.last.eq(ends)]
+        if self._linked:
+            m.d.comb += out.payload.link.eq(register(m, sequence.link, "link"))
 
     def _control(self, m, sequence, room):
         """Registers, counters and interrupt."""
@@ -149,10 +199,10 @@ class Vector(wiring.Component):
         connect(m, flipped(self.csr), bank.bus)
         reasons = [getattr(bank.status, reason.name.lower()) for reason in Illegal]
         m.d.comb += [reason.set.eq(sequence.illegal[place]) for place, reason in enumerate(reasons)]
-        m.d.comb += [
-            bank.status.ended.set.eq(sequence.ended),
-            bank.status.busy.next.eq(sequence.busy | (room != OUTPUT_BEATS)),
-        ]
+        busy = wire(m, sequence.busy | (room != OUTPUT_BEATS), "works")
+        m.d.comb += [bank.status.ended.set.eq(sequence.ended), bank.status.busy.next.eq(busy)]
+        if self._linked:
+            m.d.comb += self.busy.eq(busy)
         skipped = Signal(32)
         with m.If(sequence.illegal.any() & ~Cat(reason.value for reason in reasons).any()):
             m.d.sync += skipped.eq(bank.instructions.count.next)

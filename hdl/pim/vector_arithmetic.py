@@ -52,7 +52,7 @@ class VectorArithmetic(wiring.Component):
             with m.Case(VectorOp.MIN):
                 m.d.comb += other.eq(_extreme(m, a, b, "least", greatest=False))
             with m.Case(VectorOp.ROUND):
-                m.d.comb += other.eq(_rounded(m, a))
+                m.d.comb += other.eq(_rounded(m, self.a, a))
             with m.Case(VectorOp.SCALE):
                 m.d.comb += other.eq(_scaled(m, a, b))
             with m.Case(VectorOp.RECIP_SEED):
@@ -89,19 +89,25 @@ def _extreme(m: Module, a: Value, b: Value, name: str, *, greatest: bool) -> Val
     return Mux(_nan(a) | _nan(b), NAN, Mux(above == int(greatest), a, b))
 
 
-def _rounded(m: Module, a: Value) -> Value:
-    """To the nearest integer, ties to even: an addition to the code, whose carry into the exponent is right."""
-    exponent, magnitude = a[_MANTISSA_BITS:-1], a[:-1]
-    fraction = wire(m, Const(0x7FFFFF, 23) >> (exponent - 127)[:5], "fraction")  # digits below 1
-    unit = wire(m, (fraction + 1)[:24], "unit")
+def _rounded(m: Module, code: Value, a: Value) -> Value:
+    """To the nearest integer, ties to even: an addition to the code, whose carry into the exponent is right.
+
+    `a` is the code, flushed; where there are digits below 1 they are the same.
+    """
+    exponent, magnitude = code[_MANTISSA_BITS:-1], code[:-1]
+    fraction, unit = Signal(_MANTISSA_BITS, name="fraction"), Signal(_MANTISSA_BITS + 1, name="unit")
+    with m.Switch(exponent[:5]):  # of exponents from 127 on; by table, as the additions come behind it
+        for power in range(_MANTISSA_BITS):
+            with m.Case((127 + power) % 32):  # digits below 1, and that of 1
+                m.d.comb += [fraction.eq((1 << _MANTISSA_BITS - power) - 1), unit.eq(1 << _MANTISSA_BITS - power)]
     odd = wire(m, (magnitude[:24] & unit).any(), "odd")  # of 1.m it is the exponent's last digit: 127 is odd
     nearest = wire(m, (magnitude + (fraction >> 1) + odd)[:31], "nearest")
     made = Signal(31, name="rounded")
     with m.If(exponent >= 127 + _MANTISSA_BITS):
-        m.d.comb += made.eq(magnitude)
+        m.d.comb += made.eq(a[:-1])
     with m.Elif(exponent >= 127):
         m.d.comb += made.eq(nearest & ~Cat(fraction, Const(0, 8)))
-    with m.Elif((exponent == 126) & a[:_MANTISSA_BITS].any()):  # above a half
+    with m.Elif((exponent == 126) & code[:_MANTISSA_BITS].any()):  # above a half
         m.d.comb += made.eq(_ONE)
     return Cat(made, a[-1])
 

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from pydantic import Field, model_validator
 
 from hdl.common.block import BlockConfig
-from hdl.common.config import ConfigError
+from hdl.common.words import check_fields, pack_fields, unpack_fields
 
 
 class VectorOp(IntEnum):
@@ -65,8 +65,9 @@ ADDER_OPS = frozenset({VectorOp.ADD, VectorOp.SUB, VectorOp.SUM})
 
 RECIP_MAGIC, RSQRT_MAGIC = 0x7EF311C7, 0x5F3759DF
 
-B_SCALAR, A_SCALAR, LAST = 1, 2, 4
-"""Flags: b is one word for all elements; so is a; the last beat of a store ends a packet."""
+B_SCALAR, A_SCALAR, LAST, LINK, BANK = 1, 2, 4, 8, 16
+"""Flags: b is one word for all elements; so is a; the last beat of a store ends a packet. Beside a channel: a load or a
+store moves beats of the channel's streams; of its bank lane, not of its register lane."""
 
 FIELDS = {"flags": 6, "n": 10, "b": 14, "a": 14, "d": 14, "op": 6}
 """Bits of an instruction's fields, from the least significant."""
@@ -180,10 +181,7 @@ class VectorInstruction:
     flags: int = 0
 
     def __post_init__(self) -> None:
-        for name, bits in FIELDS.items():
-            low, high = (1, MOST_ELEMENTS) if name == "n" else (0, (1 << bits) - 1)
-            if not low <= getattr(self, name) <= high:
-                raise ConfigError(f"{name} must be in {low}..{high}, not {getattr(self, name)}")
+        check_fields(FIELDS, vars(self), counts=("n",))
 
     @property
     def a_scalar(self) -> bool:
@@ -202,19 +200,12 @@ class VectorInstruction:
 
     def encode(self) -> int:
         """The instruction as 64 bits."""
-        word, place = 0, 0
-        for name, bits in FIELDS.items():
-            word |= (getattr(self, name) & ((1 << bits) - 1)) << place
-            place += bits
-        return word
+        return pack_fields(FIELDS, vars(self))
 
     @classmethod
     def decode(cls, word: int) -> VectorInstruction:
         """The instruction that 64 bits mean; each word means one."""
-        fields = {}
-        for name, bits in FIELDS.items():
-            fields[name] = word & ((1 << bits) - 1)
-            word >>= bits
+        fields = unpack_fields(FIELDS, word)
         return cls(**fields | {"n": fields["n"] or MOST_ELEMENTS})
 
 

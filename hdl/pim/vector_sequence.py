@@ -57,6 +57,8 @@ class VectorSequence(wiring.Component):
     mask : Out(lanes)
         Lanes of the last row.
     ends_packet : Out(1)
+    link : Out(2)
+        Flags of the instruction at work: its stream is the channel's; that of the bank lane.
     illegal : Out(4)
         Pulses, by `Illegal`.
     checked, ended, busy : Out(1)
@@ -79,6 +81,7 @@ class VectorSequence(wiring.Component):
                 **{f"{name}_lane": Out(lane) for name in "abd"},
                 **{f"row_{name}": Out(row) for name in "abd"},
                 "mask": Out(config.lanes),
+                "link": Out(2),
                 "illegal": Out(len(Illegal)),
             }
         )
@@ -125,6 +128,7 @@ class VectorSequence(wiring.Component):
             self.b_scalar.eq(fields["flags"][0]),
             self.a_scalar.eq(fields["flags"][1]),
             self.ends_packet.eq(fields["flags"][2]),
+            self.link.eq(fields["flags"][3:5]),
         ]
         for name in "abd":
             m.d.comb += getattr(self, f"{name}_lane").eq(fields[name][:levels])

@@ -1,5 +1,5 @@
-"""cocotb bench of `pim.channel` with its device inside, against the golden models: data bit for bit, counts cycle for
-cycle, stalls, reset, illegal instructions; the device judges every command.
+"""cocotb bench of `pim.channel`, its device inside or a golden model of one at its port: data bit for bit, counts cycle
+for cycle as in the golden models, stalls, reset, illegal instructions; the device judges every command.
 
 `NIELLO_CONFIG` and `NIELLO_PORTS` say what was built; `random` is seeded by cocotb.
 """
@@ -26,6 +26,7 @@ from sim.common.vectors import Arrays
 from sim.pim import channel_vectors as vectors
 from sim.pim.channel_model import Channel
 from sim.pim.device_model import Device
+from sim.pim.device_outside import OutsideDevice
 
 CONFIG = ChannelConfig.parse(json.loads(os.environ["NIELLO_CONFIG"]))
 REGISTERS = load_registers(*CONFIG.register_source)
@@ -46,6 +47,8 @@ class Bench(Edge):
     @classmethod
     async def start(cls, dut: Any, stall: float = 0) -> Bench:
         bench = cls(dut)
+        if not CONFIG.device:
+            cocotb.start_soon(OutsideDevice(dut, bench.clock, dut.rst, CONFIG).run())
         await bench.reset()
         bench.stall(stall)
         return bench

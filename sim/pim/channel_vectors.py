@@ -12,7 +12,7 @@ import numpy.typing as npt
 from hdl.pim.channel_config import ChannelConfig
 from hdl.pim.commands import Instruction, Op, decode_program, encode_program
 from sim.common.beats import Beats, data_of
-from sim.common.vectors import Arrays, ArraySpec
+from sim.common.vectors import Arrays, ArraySpec, check_arrays
 from sim.pim.channel_run import banks_of, is_legal
 from sim.pim.device_model import Device
 from sim.pim.random_programs import random_program
@@ -41,12 +41,7 @@ def check(config: ChannelConfig, arrays: Mapping[str, Any]) -> None:
     ValueError
         With one line that names array, expected and received.
     """
-    for name, spec in INPUTS.items():
-        if name not in arrays:
-            raise ValueError(f"{name} is missing; it must be {spec}")
-        array = arrays[name]
-        if not isinstance(array, np.ndarray) or array.dtype != spec.dtype or array.ndim != len(spec.axes):
-            raise ValueError(f"{name} must be {spec}, not {getattr(array, 'dtype', type(array).__name__)}")
+    check_arrays(INPUTS, arrays, may_be_empty=True)
     program = decode_program(arrays["program"])
     if not program or program[-1].op != Op.EOC:
         raise ValueError("program must end in EOC")

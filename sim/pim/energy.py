@@ -1,9 +1,14 @@
 """Energy of a channel's commands, modelled: published figures of a like memory and like arithmetic, not measurements.
 
-DRAM: HBM2 in "Fine-Grained DRAM", O'Connor et al., MICRO 2017, quoted from memory and not looked up again: 909 pJ to
-open and close a row of 1 KiB; 1.51 pJ a bit from the row to behind the sense amplifiers, 1.17 from there to the edge,
-0.80 over the bus. Arithmetic: M. Horowitz, ISSCC 2014, 45 nm, likewise: 1.1 pJ a product in fp16, 0.9 pJ a sum in fp32;
-0.2 and 0.1 pJ in int8 and int32. A multiplication in a memory's process takes more; static power is left out.
+DRAM: HBM2 in table 3 of "Fine-Grained DRAM", M. O'Connor et al., MICRO 2017: 909 pJ to open and close a row of 1 KiB;
+1.51 pJ a bit from the row to behind the sense amplifiers, 1.17 from there to the edge, 0.80 over the bus. The numbers
+were compared with two public projects that quote the table (find "909 pJ"), not with the paper. Arithmetic: figure
+1.1.9 of M. Horowitz, ISSCC 2014, 45 nm, compared likewise: 1.1 pJ a product in fp16, 0.9 pJ a sum in fp32; 0.2 and 0.1
+pJ in int8 and int32.
+
+Assumed: that GDDR6 takes what HBM2 does (its bus takes more), a row in proportion to its bytes, a product in bf16 what
+one in fp16 does, and a refresh what opening its rows does, as the paper has none. A multiplication in a memory's
+process takes more; static power is left out.
 """
 
 from __future__ import annotations

@@ -1,15 +1,19 @@
 """One token of a GPT model on channels: programs of a channel, their cycles, row hits and utilisation.
 
 Every channel does the same work on its own part, so one stands for all: that with the most. Weights: outputs over banks
-and channels. Attention: a head lives in one channel; heads that are left over are cut along the context over the
-channels that are free. A product needs the results of the one before it, so each is a program of its own. What the host
-does in between (softmax, LayerNorm, GELU, sums) is not counted, and the channel goes on at once.
+and channels. Keys: tokens over banks and channels. Values: a head lives in one channel; heads that are left over are
+cut along the context over the channels that are free. A product needs the results of the one before it, so each is a
+program of its own.
+
+What the host does in between (softmax, LayerNorm, GELU, sums) is not counted, and the channel goes on at once. But
+where the host has a function to compute, REFRESH does ahead of time what falls due while products work; the host is
+taken to be busy for as long as that lasts. These cycles are counted by themselves.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -18,8 +22,9 @@ import numpy.typing as npt
 from hdl.common.config import ConfigError
 from hdl.pim.channel_config import ChannelConfig
 from hdl.pim.commands import FIELDS, Command, Instruction, Op, encode_program
-from sim.pim.burst import Burst
-from sim.pim.compiler import Block, blocks, schedule
+from hdl.pim.timing import POSTPONED_REFRESHES
+from sim.pim.burst import Burst, Counts
+from sim.pim.compiler import Block, schedule, side_by_side
 from sim.pim.gemv import Gemv
 from sim.pim.gpt_models import Gpt
 
@@ -30,6 +35,18 @@ KINDS = ("qkv", "scores", "values", "projection", "feed_1", "feed_2", "vocabular
 
 CACHE = "cache"
 """The kind of the programs that store a token's keys and values."""
+
+REFRESHES = "refresh"
+"""The kind of the programs that refresh while the host computes."""
+
+HOST_FUNCTIONS = {
+    "scores": "softmax",
+    "projection": "LayerNorm",
+    "feed_1": "GELU",
+    "feed_2": "LayerNorm",
+    "vocabulary": "softmax",
+}
+"""What the host computes of a product's results before the channel can go on."""
 
 EOC = Instruction(Op.EOC)
 ROW_PLACE = FIELDS["flags"] + FIELDS["count"] + FIELDS["col"]
@@ -44,14 +61,18 @@ class Product:
     rows: int
 
 
+REFRESH_AHEAD = encode_program([Instruction(Op.REFRESH, count=POSTPONED_REFRESHES), EOC])
+"""Refreshes until as many are done ahead as may be."""
+
+
 @dataclass(frozen=True)
 class Token:
     """A token, done.
 
     Attributes
     ----------
-    cycles, macs, row_misses : by kind of product, refreshes included; columns that all banks multiplied; those of them
-        that a row was opened for
+    cycles, macs, row_misses : by kind of product, with what is refreshed in it; columns that all banks multiplied;
+        those of them that a row was opened for
     issued : commands of one channel
     rows : of a bank that hold weights, keys and values
     """
@@ -64,17 +85,22 @@ class Token:
 
     @property
     def total_cycles(self) -> int:
-        """From the token's first instruction to its last result, without the host's work."""
+        """From the token's first instruction to its last refresh, without the rest of the host's work."""
         return sum(self.cycles.values())
+
+    @property
+    def product_cycles(self) -> int:
+        """Those of the products, with what is refreshed in them."""
+        return sum(self.cycles[kind] for kind in KINDS)
 
     @property
     def row_hits(self) -> float:
         """Share of the products' MACs that found their row open."""
         return 1 - sum(self.row_misses[kind] for kind in KINDS) / sum(self.macs[kind] for kind in KINDS)
 
-    def utilisation(self, config: ChannelConfig, *, cache: bool = False) -> float:
-        """Share of the products' cycles in which all multipliers take columns; `cache`: of all cycles."""
-        cycles = self.total_cycles - (0 if cache else self.cycles[CACHE])
+    def utilisation(self, config: ChannelConfig, *besides: str) -> float:
+        """Share of the products' cycles, and of the kinds `besides`, in which all multipliers take columns."""
+        cycles = self.product_cycles + sum(self.cycles[kind] for kind in besides)
         return sum(self.macs[kind] for kind in KINDS) * config.timing.tCCD_cycles / cycles
 
 
@@ -85,18 +111,22 @@ def parts(heads: int, channels: int, context: int) -> list[int]:
 
 
 def attention(
-    config: ChannelConfig, gpt: Gpt, shares: Sequence[int], tight: bool = False
+    config: ChannelConfig, gpt: Gpt, context: int, channels: int, shares: Sequence[int]
 ) -> tuple[list[Block], list[Block]]:
-    """The blocks of scores and of values, for each head or part of one: keys over banks, a key's elements along a row;
-    elements of a value over banks, the context along a row. Both from row 0 on."""
-    scores: list[Block] = []
-    values: list[Block] = []
+    """The blocks of scores and of values, both from row 0 on; each head is a vector of theirs.
+
+    Scores: the context over banks and channels, a head's elements along a row, all heads side by side. Values: elements
+    over banks, `shares` of the context along a row, for each head of the busiest channel or part of one.
+    """
     head = -(-gpt.head_width // config.lanes)
-    for share in shares:
-        scores += blocks(config, head, -(-share // config.banks), _end(scores), tight=tight)
-        columns, tiles = -(-share // config.lanes), -(-gpt.head_width // config.banks)
-        values += blocks(config, columns, tiles, _end(values), tight=tight)
-    return scores, values
+    keys = side_by_side(config, [head] * gpt.heads, _tokens_a_bank(config, context, channels))
+    columns = [-(-share // config.lanes) for share in shares]
+    return keys, side_by_side(config, columns, -(-gpt.head_width // config.banks))
+
+
+def _tokens_a_bank(config: ChannelConfig, context: int, channels: int) -> int:
+    """Tokens whose keys one bank holds, of the busiest channel."""
+    return -(-context // (config.banks * channels))
 
 
 @lru_cache(maxsize=64)
@@ -104,7 +134,7 @@ def layer(config: ChannelConfig, gpt: Gpt, context: int, channels: int, tight: b
     """The products of a layer and the storing of its keys and values, in order."""
     width = gpt.width
     shares = parts(gpt.heads, channels, context)
-    scores, values = attention(config, gpt, shares, tight)
+    scores, values = attention(config, gpt, context, channels, shares)
     weights = {
         kind: Gemv(config, outputs, inputs, channels=channels, tight=tight).work
         for kind, outputs, inputs in (
@@ -117,7 +147,7 @@ def layer(config: ChannelConfig, gpt: Gpt, context: int, channels: int, tight: b
     made = {
         kind: _product(config, kind, work) for kind, work in {**weights, "scores": scores, "values": values}.items()
     }
-    stored = _stored(config, gpt, scores, values, shares)
+    stored = _stored(config, scores, values, shares, _tokens_a_bank(config, context, channels) - 1)
     order = ("qkv", CACHE, "scores", "values", "projection", "feed_1", "feed_2")
     return tuple(made.get(kind, stored) for kind in order)
 
@@ -138,22 +168,23 @@ def _product(config: ChannelConfig, kind: str, work: Sequence[Block]) -> Product
 
 
 def _stored(
-    config: ChannelConfig, gpt: Gpt, scores: Sequence[Block], values: Sequence[Block], shares: Sequence[int]
+    config: ChannelConfig, scores: Sequence[Block], values: Sequence[Block], shares: Sequence[int], place: int
 ) -> Product:
-    """Keys and values of the newest token: its key's columns into one bank, one element of each of its values' columns,
-    which are read, changed and written whole."""
+    """Keys and values of the newest token, whose key is in `place` of its bank: its key's columns into that bank, one
+    element of each of its values' columns, which are read, changed and written whole."""
     program: list[Instruction] = []
-    for share, keys in zip(shares, _heads(scores), strict=True):
-        tile, bank = divmod(share - 1, config.banks)
-        for block in keys:
-            row, column = block.place(tile)
-            program.append(Instruction(Op.WR, bank_mask=1 << bank, row=row, col=column, count=block.columns))
-    for share, head in zip(shares, _heads(values), strict=True):
-        column = (share - 1) // config.lanes
-        block = next(one for one in head if one.first <= column < one.first + one.columns)
-        places = [block.place(tile) for tile in range(block.tiles)]
-        for row in dict.fromkeys(row for row, _ in places):
-            columns = [at + column - block.first for one, at in places if one == row]
+    for block in scores:
+        program.append(Instruction(Op.WR, bank_mask=1, row=block.row + place, count=block.columns))
+    newest = {vector: (share - 1) // config.lanes for vector, share in enumerate(shares)}
+    for block in values:
+        changed: dict[int, list[int]] = {}
+        for tile in range(block.tiles):
+            piece = block.pieces[tile % len(block.pieces)]
+            row, first = block.place(tile)
+            column = newest[piece.vector] - piece.first
+            if 0 <= column < piece.columns:
+                changed.setdefault(row, []).append(first + column)
+        for row, columns in changed.items():
             at_row, whole = _end(scores) + row, (1 << config.banks) - 1
             # A MAC for nothing opens the row in all banks at once; RD_MAC clears what it left.
             program.append(Instruction(Op.MAC_ABK, bank_mask=whole, row=at_row))
@@ -164,15 +195,9 @@ def _stored(
     return Product(CACHE, encode_program([*program, EOC]), _end(scores) + _end(values))
 
 
-def _heads(work: Sequence[Block]) -> list[list[Block]]:
-    """The blocks of each head."""
-    starts = [place for place, block in enumerate(work) if block.first == 0]
-    return [[*work[start:end]] for start, end in zip(starts, [*starts[1:], len(work)], strict=True)]
-
-
-def at_rows(product: Product, row: int) -> Words:
-    """A product's program on rows from another one on."""
-    return product.words + np.uint64(row << ROW_PLACE)
+def at_rows(product: Product, row: int) -> Product:
+    """A product on rows from another one on."""
+    return replace(product, words=product.words + np.uint64(row << ROW_PLACE))
 
 
 def token(burst: Burst, gpt: Gpt, context: int, channels: int = 8, *, tight: bool = False) -> Token:
@@ -184,11 +209,11 @@ def token(burst: Burst, gpt: Gpt, context: int, channels: int = 8, *, tight: boo
         If weights, keys and values do not fit into the channel's banks.
     """
     config = burst.config
-    one = layer(config, gpt, context, channels, tight)
     last = vocabulary(config, gpt, channels, tight)
-    programs: list[Words] = []
+    programs: list[Product] = []
     row = 0
     for _ in range(gpt.layers):
+        one = layer(config, gpt, context, channels, tight)
         cached = row
         row += next(product.rows for product in one if product.kind == CACHE)
         scores = next(product.rows for product in one if product.kind == "scores")
@@ -203,13 +228,27 @@ def token(burst: Burst, gpt: Gpt, context: int, channels: int = 8, *, tight: boo
     if row > config.rows:
         hint = "" if tight else "; --pack saves rows"
         raise ConfigError(f"the model takes {row} rows a bank on {channels} channels, a bank has {config.rows}{hint}")
-    kinds = [product.kind for product in one] * gpt.layers + [last.kind]
-    done = burst.run(np.concatenate(programs))
+    counts = _refresh_ahead(burst, burst.run(encode_program([EOC])).counts)[1]  # as the token before has left it
+    before, found = counts.issued, {kind: np.zeros(3, np.int64) for kind in (*KINDS, CACHE, REFRESHES)}
+    while programs:
+        count = 1 + next(place for place, product in enumerate(programs) if product.kind in HOST_FUNCTIONS)
+        stretch, programs = programs[:count], programs[count:]
+        done = burst.run(np.concatenate([product.words for product in stretch]))
+        figures = np.stack([done.cycles, done.macs, done.row_misses], axis=1)
+        for product, figure in zip(stretch, figures, strict=True):
+            found[product.kind] += figure
+        cycles, counts = _refresh_ahead(burst, done.counts)
+        found[REFRESHES][0] += cycles
+    cycles_of, macs, misses = ({kind: int(sums[which]) for kind, sums in found.items()} for which in range(3))
+    issued = {command: number - before[command] for command, number in counts.issued.items()}
+    return Token(cycles_of, macs, misses, issued, row)
 
-    def by_kind(figures: npt.NDArray[np.int64]) -> dict[str, int]:
-        found = dict.fromkeys((*KINDS, CACHE), 0)
-        for kind, figure in zip(kinds, figures.tolist(), strict=True):
-            found[kind] += figure
-        return found
 
-    return Token(by_kind(done.cycles), by_kind(done.macs), by_kind(done.row_misses), done.counts.issued, row)
+def _refresh_ahead(burst: Burst, before: Counts) -> tuple[int, Counts]:
+    """Refreshes while the host computes, until the last is over; the cycles that it takes, and what was counted."""
+    if not burst.config.refresh:
+        return 0, before
+    done = burst.run(REFRESH_AHEAD)
+    over = burst.config.timing.tRFC_cycles if done.counts.issued[Command.REF] > before.issued[Command.REF] else 0
+    burst.wait(over)
+    return int(done.cycles[0]) + over, done.counts

@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from hdl.pim.commands import Command, Instruction, encode_program
-from hdl.pim.scheduler_words import FIELDS
+from hdl.pim.scheduler_words import FIELDS, STALLS
 from sim.common.beats import Beats
 from sim.common.harness import Harness
-from sim.pim.channel_run import COMMAND, Commands, Run
+from sim.pim.channel_run import COMMAND, Commands, Counters, Run
 
 MOST_WORDS = 1 << 16
 """Of a program, where nobody says otherwise."""
@@ -33,12 +33,13 @@ COMPARED = ("cycle", "command", *USED)
 @dataclass(frozen=True)
 class Told:
     """A program as the gateware ran it: its first cycle and that of its EOC, both from reset; its commands, without
-    `index`; and the cycles in which instructions were skipped for being illegal."""
+    `index`; the cycles in which instructions were skipped for being illegal; row misses, and stalls by cause."""
 
     start: int
     end: int
     commands: Commands
     illegal: npt.NDArray[np.int64]
+    counters: Counters
 
 
 def run_programs(
@@ -97,7 +98,11 @@ def _told(fields: dict[str, npt.NDArray[np.int64]]) -> Told:
     for name, ops in USED.items():
         commands[name] *= np.isin(commands["command"], [int(one) for one in ops])
     start, end = (int(fields["cycle"][fields[name] == 1][0]) for name in ("start", "end"))
-    return Told(start, end, commands, fields["cycle"][fields["illegal"] == 1])
+    # What a word says of a cycle without a command holds until the next word; the last is that of EOC's cycle.
+    lasts = np.diff(fields["cycle"], append=end + 1)
+    stalls = np.bincount(fields["bank"][~there], weights=lasts[~there], minlength=len(STALLS)).astype(int).tolist()
+    counters = Counters(int(fields["miss"].sum()), dict(zip(STALLS, stalls, strict=True)))
+    return Told(start, end, commands, fields["cycle"][fields["illegal"] == 1], counters)
 
 
 def difference(told: Told, run: Run) -> str | None:
@@ -115,6 +120,8 @@ def difference(told: Told, run: Run) -> str | None:
         return f"{len(told.commands)} commands, in the model {len(right)}"
     if (told.end, len(told.illegal)) != (run.end, len(run.skipped)):
         return f"EOC in cycle {told.end} after {len(told.illegal)} skipped, in the model {run.end}, {len(run.skipped)}"
+    if told.counters != run.counters:
+        return f"{told.counters}, in the model {run.counters}"
     return None
 
 

@@ -110,7 +110,10 @@ class VectorProgram:
 
     def load(self, codes: npt.NDArray[np.uint16]) -> Place:
         """bf16 codes (n,) from the stream."""
-        place = self.room(len(codes))
+        return self.load_into(self.room(len(codes)), codes)
+
+    def load_into(self, place: Place, codes: npt.NDArray[np.uint16]) -> Place:
+        """bf16 codes (n,) from the stream, to a place. Returns it."""
         for part, start in self._parts(place):
             self._instructions.append(VectorInstruction(VectorOp.LOAD, d=part.address, n=part.n))
             self._data.append(_rows(codes[start : start + part.n], self.config.lanes))
@@ -118,7 +121,10 @@ class VectorProgram:
 
     def load32(self, values: Floats) -> Place:
         """float32 (n,) from the stream."""
-        place = self.room(len(values))
+        return self.load32_into(self.room(len(values)), values)
+
+    def load32_into(self, place: Place, values: Floats) -> Place:
+        """float32 (n,) from the stream, to a place. Returns it."""
         for part, start in self._parts(place):
             self._instructions.append(VectorInstruction(VectorOp.LOAD32, d=part.address, n=part.n))
             self._data.append(_halves(values[start : start + part.n], self.config.lanes))

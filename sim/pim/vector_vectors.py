@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from hdl.pim.vector_config import (
     LAST,
@@ -19,8 +20,11 @@ from hdl.pim.vector_config import (
     encode_vector_program,
 )
 from sim.common.beats import Beats, data_of
-from sim.common.vectors import Arrays, ArraySpec
+from sim.common.vectors import Arrays, ArraySpec, check_arrays
 from sim.pim.vector_model import VectorUnit, beats_of, illegal
+
+LATENCY_BY_BENCH = True
+"""A random item is a program that fills the memory first."""
 
 INPUTS = {
     "program": ArraySpec("uint64", "(n,)", "instructions; the last one is END"),
@@ -40,12 +44,7 @@ def check(config: VectorConfig, arrays: Mapping[str, Any]) -> None:
     ValueError
         With one line that names array, expected and received.
     """
-    for name, spec in INPUTS.items():
-        if name not in arrays:
-            raise ValueError(f"{name} is missing; it must be {spec}")
-        array = arrays[name]
-        if not isinstance(array, np.ndarray) or array.dtype != spec.dtype or array.ndim != len(spec.axes):
-            raise ValueError(f"{name} must be {spec}, not {getattr(array, 'dtype', type(array).__name__)}")
+    check_arrays(INPUTS, arrays, may_be_empty=True)
     program = decode_vector_program(arrays["program"])
     if not program or program[-1].op != VectorOp.END:
         raise ValueError("program must end in END")
@@ -105,18 +104,24 @@ def random_arrays(config: VectorConfig, seed: int, items: int) -> Arrays:
     whole = [(start, chunk) for start in range(0, used, chunk)]
     kinds = (VectorOp.LOAD32, VectorOp.LOAD)
     program = [VectorInstruction(kinds[place % 2], d=start, n=n) for place, (start, n) in enumerate(whole)]
-    program += [_random_instruction(rng, config, used) for _ in range(items)]
+    program += [random_instruction(rng, config, used) for _ in range(items)]
     program += [VectorInstruction(VectorOp.STORE32, a=start, n=n, flags=LAST) for start, n in whole]
     program.append(VectorInstruction(VectorOp.END))
-    data = rng.integers(0, 1 << 16, (_beats(config, program, LOADS), config.lanes), np.uint16)
-    usual = rng.random(data.shape) < 0.6  # as high halves and as bf16: numbers near 1
-    data = np.where(usual, (data & 0x81FF) | 0x3E00, data)
-    edge = rng.random(data.shape) < 0.2
-    data = np.where(edge, rng.choice(_EDGES, data.shape), data).astype(np.uint16)
+    data = random_data(rng, (_beats(config, program, LOADS), config.lanes))
     return {"program": encode_vector_program(program), "data": data}
 
 
-def _random_instruction(rng: np.random.Generator, config: VectorConfig, used: int) -> VectorInstruction:
+def random_data(rng: np.random.Generator, shape: tuple[int, int]) -> npt.NDArray[np.uint16]:
+    """Beats to load: numbers near 1 for the most part, codes of all kinds, edges of bf16."""
+    data = rng.integers(0, 1 << 16, shape, np.uint16)
+    usual = rng.random(data.shape) < 0.6  # as high halves and as bf16: numbers near 1
+    data = np.where(usual, (data & 0x81FF) | 0x3E00, data)
+    edge = rng.random(data.shape) < 0.2
+    return np.where(edge, rng.choice(_EDGES, data.shape), data).astype(np.uint16)
+
+
+def random_instruction(rng: np.random.Generator, config: VectorConfig, used: int) -> VectorInstruction:
+    """An instruction of any op within the first `used` words, a few of them illegal."""
     op = int(rng.integers(0, max(VectorOp) + 1)) if rng.random() < 0.98 else int(rng.integers(17, 64))
     n = int(rng.integers(1, min(used, 96))) if rng.random() < 0.9 else int(rng.integers(1, min(used, 1024) + 1))
     rows = max(1, (used - n) // config.lanes + 1)

@@ -40,20 +40,42 @@ def test_a_trace_is_a_program():
     assert ops == [(Op.WR_GB, 64, 0), (Op.WR_BIAS, 1, 0), (Op.MAC_ABK, 32, 7), (Op.RD_MAC, 1, 0), (Op.EOC, 1, 0)]
 
 
+def test_a_trace_may_be_written_oddly():
+    """Tabs, leading zeros, hexadecimal in capitals, no space before a comment, channels that only overlap."""
+    plain = ["AiM WR_GB 64 0 0xff", "AiM MAC_ABK 10 0xff 7", "AiM ISR_EOC"]
+    odd = ["\tAiM  WR_GB 0X40\t000 0xFF#all", "#", "", "AiM MAC_ABK +010 0x1 0x07 # row 7", " AiM ISR_EOC \r"]
+    assert read_trace(odd) == read_trace(plain)
+
+
 @pytest.mark.parametrize(
     ("lines", "message"),
     [
-        ([], "the last line must be AiM ISR_EOC"),
-        (["AiM RD_MAC 0 1"], "the last line must be AiM ISR_EOC"),
-        (["RD_MAC 0 1"], "line 1: must begin with AiM, not 'RD_MAC'"),
+        ([], "there is no instruction in it; the last must be AiM ISR_EOC"),
+        (["# nothing", " \t"], "there is no instruction in it; the last must be AiM ISR_EOC"),
+        (["", "AiM RD_MAC 0 1", ""], "line 2: the last instruction must be AiM ISR_EOC; is the file cut off?"),
+        (["W CFR 0 1"], "line 1: must begin with AiM, not 'W'"),
+        (["aim RD_MAC 0 1"], "line 1: must begin with AiM, not 'aim'; did you mean \"AiM\"?"),
         (["AiM"], "line 1: '' is no operation; known: WR_GB, WR_BIAS, MAC_ABK, RD_MAC, ISR_EOC"),
+        (["AiM rd_mac 0 1"], "line 1: 'rd_mac' is no operation; did you mean \"RD_MAC\"?"),
         (["", "AiM MAC_AKB 1 1 1"], "line 2: 'MAC_AKB' is no operation; did you mean \"MAC_ABK\"?"),
         (["AiM RD_MAC 0"], "line 1: 2 numbers (register, channels) must follow RD_MAC, not '0'"),
+        (["AiM WR_BIAS"], "line 1: 2 numbers (register, channels) must follow WR_BIAS, not nothing"),
         (["AiM ISR_EOC 1"], "line 1: nothing must follow ISR_EOC, not '1'"),
         (["AiM ISR_EOC", "AiM ISR_EOC"], "line 2: nothing may follow ISR_EOC, not 'AiM ISR_EOC'"),
         (["AiM MAC_ABK 65 1 1"], "line 1: count must be in 1..64, not 65"),
-        (["AiM MAC_ABK x 1 1"], "line 1: count must be a number in 1..64, not 'x'"),
+        (["AiM MAC_ABK 0 1 1"], "line 1: count must be in 1..64, not 0"),
+        (["AiM MAC_ABK 1 0 1"], "line 1: channels must be in 1..4294967295, not 0"),
         (["AiM MAC_ABK 1 1 -1"], "line 1: row must be in 0..16383, not -1"),
+        (["AiM MAC_ABK 1 1 0x4000"], "line 1: row must be in 0..16383, not 0x4000"),
+        ([f"AiM MAC_ABK 1 1 {'7' * 5000}"], f"line 1: row must be in 0..16383, not {'7' * 60}…"),
+        *(
+            ([f"AiM MAC_ABK {word} 1 1"], f"line 1: count must be a number in 1..64, decimal or 0x, not {word!r}")
+            for word in ("x", "1.5", "1_0", "0b1", "0x", "٣", "\x1b")
+        ),
+        (
+            ["AiM RD_MAC 0 6", "AiM RD_MAC 0 3", "AiM RD_MAC 0 5"],
+            "line 3: channels must be some that the lines before name too, of 0x2, not 0x5; one channel stands for all",
+        ),
     ],
 )
 def test_lines_that_mean_nothing_are_refused(lines, message):

@@ -11,15 +11,14 @@ from bench.pim_gpt import EXPECTED_CYCLES
 from flows.cli import app
 from flows.errors import BadInput
 from flows.pim.orders import ordered_channel, simulator
-from hdl.pim.commands import decode_program
-from sim.pim.arithmetic import added, widened
+from hdl.pim.commands import Command, Instruction, Op, decode_program, encode_program
+from sim.pim.arithmetic import added, gemv_bf16, widened
 from sim.pim.channel_kernel import KernelChannel
 from sim.pim.channel_model import Channel
 from sim.pim.compiler import schedule
 from sim.pim.device_model import Device
-from sim.pim.gemv import Gemv
 from sim.pim.gpt_models import MODELS, Gpt
-from sim.pim.gpt_token import CACHE, KINDS, at_rows, attention, layer, parts, token, vocabulary
+from sim.pim.gpt_token import CACHE, KINDS, REFRESHES, at_rows, attention, layer, parts, token, vocabulary
 from sim.pim.tiny_gpt import (
     CONTEXT,
     WEIGHTS_FILE,
@@ -47,8 +46,7 @@ def tokens(order, refresh=None, context=512):
 
 def test_tokens_take_what_the_closed_form_expects_and_nearly_all_macs_hit_their_row():
     for name, config, done in tokens("serial"):
-        products = done.total_cycles - done.cycles[CACHE]
-        assert 0.95 < products / EXPECTED_CYCLES[name] < 1, name
+        assert 0.95 < (done.product_cycles + done.cycles[REFRESHES]) / EXPECTED_CYCLES[name] < 1, name
         assert done.row_hits >= 0.981, name
         assert done.utilisation(config) >= 0.56, name
         # Every weight is multiplied once; a column or a bank that is not full counts, too.
@@ -58,9 +56,18 @@ def test_tokens_take_what_the_closed_form_expects_and_nearly_all_macs_hit_their_
 
 
 def test_two_row_buffers_keep_the_multipliers_busy():
-    small = ("gpt2-small", "gpt3-small")
     for name, config, done in tokens("two-rows"):
-        assert done.utilisation(config) >= (0.83 if name in small else 0.85), name
+        assert done.utilisation(config) >= 0.85, name
+        assert done.row_hits >= 0.981, name
+
+
+@pytest.mark.parametrize("order", ["serial", "two-rows"])
+def test_refreshes_of_a_token_are_all_that_fall_due_in_it(order):
+    """None is left to the token after: at its end as many are done ahead as before it."""
+    for name, config, done in tokens(order):
+        due = done.total_cycles / config.timing.tREFI_cycles
+        assert abs(done.issued[Command.REF] - due) <= 1, name
+        assert done.cycles[REFRESHES] > 0.9 * due * config.timing.tRFC_cycles, name
 
 
 def test_packed_models_hit_their_rows_with_two_row_buffers_too():
@@ -75,7 +82,9 @@ def test_packed_models_hit_their_rows_with_two_row_buffers_too():
 
 @pytest.mark.deep
 def test_two_row_buffers_without_refresh():
-    assert all(done.utilisation(config) >= 0.85 for _, config, done in tokens("two-rows", "off"))
+    for _, config, done in tokens("two-rows", "off"):
+        assert done.utilisation(config) >= 0.85
+        assert not done.cycles[REFRESHES]
 
 
 def test_heads_that_are_left_over_share_the_channels():
@@ -86,7 +95,7 @@ def test_heads_that_are_left_over_share_the_channels():
 
 
 def programs(config, gpt, context, channels):
-    """A token's programs, one after the other, as words, and the rows that its model takes."""
+    """A token's products, one after the other, and the rows that its model takes."""
     products, row, found = layer(config, gpt, context, channels), 0, []
     scores = next(one.rows for one in products if one.kind == "scores")
     for _ in range(gpt.layers):
@@ -101,19 +110,40 @@ def programs(config, gpt, context, channels):
     return [*found, at_rows(last, row)], row + last.rows
 
 
+AHEAD = [Instruction(Op.REFRESH, count=8), Instruction(Op.EOC)]
+
+
+def total_cycles(run, products, config):
+    """What a token takes by `run(words, start)`: after the results that the host computes a function of the channel
+    refreshes, and the next product begins when the last refresh is over; as it did before the first one."""
+
+    def refreshed(start):
+        done = run(encode_program(AHEAD), start)
+        return start + done.cycles + (config.timing.tRFC_cycles if done.issued.get(Command.REF) else 0)
+
+    first = start = refreshed(1 + run(encode_program(AHEAD[1:]), 1).cycles)
+    for product in products:
+        done = run(product.words, start)
+        assert done.skipped == ()
+        start += done.cycles
+        if product.kind in ("scores", "projection", "feed_1", "feed_2", "vocabulary"):
+            start = refreshed(start)
+    return start - first
+
+
 @pytest.mark.parametrize("order", ["serial", "overlap", "two-rows"])
 def test_a_small_models_token_takes_as_long_in_the_golden_model(order):
     """With refresh."""
     config, gpt = ordered_channel("pimgpt", order, "on"), Gpt(2, 96, 3, vocabulary=500)
     with simulator(config) as burst:
         done = token(burst, gpt, 70, channels=2)
-    channel, start = Channel(config), 1
-    words_of, rows = programs(config, gpt, 70, 2)
-    for words in words_of:
-        run = channel.run(decode_program(words), start=start, commands=False)
-        assert run.skipped == ()
-        start += run.cycles
-    assert (done.total_cycles, done.rows) == (start - 1, rows)
+    channel = Channel(config)
+    products, rows = programs(config, gpt, 70, 2)
+
+    def run(words, start):
+        return channel.run(decode_program(words), start=start, commands=False)
+
+    assert (done.total_cycles, done.rows) == (total_cycles(run, products, config), rows)
 
 
 @pytest.mark.deep
@@ -123,46 +153,74 @@ def test_a_models_token_takes_as_long_in_the_compiled_model(order, name, library
     config, gpt = ordered_channel("pimgpt", order, None), MODELS[name]
     with simulator(config) as burst:
         done = token(burst, gpt, 512)
-    start = 1
-    words_of, rows = programs(config, gpt, 512, 8)
+    products, rows = programs(config, gpt, 512, 8)
     with KernelChannel(config, library) as channel:
-        for words in words_of:
-            start += channel.run(words, start=start, commands=False).cycles
-    assert (done.total_cycles, done.rows) == (start - 1, rows)
+
+        def run(words, start):
+            return channel.run(words, start=start, commands=False)
+
+        assert (done.total_cycles, done.rows) == (total_cycles(run, products, config), rows)
 
 
 @pytest.mark.parametrize("order", ["serial", "overlap", "two-rows"])
-def test_attention_of_several_heads_in_one_program_is_that_of_each(order):
-    """Scores and values of a channel with two heads and a part of one, against each head's own product."""
+@pytest.mark.parametrize(("context", "shares"), [(200, [200, 200, 100]), (1100, [1100, 37])])
+def test_attention_of_several_heads_in_one_program_is_that_of_each(order, context, shares):
+    """Scores of all heads and values of a channel with some and a part of one, against each head's product in numpy."""
     config, gpt, random = ordered_channel("pimgpt", order, None), Gpt(1, 120, 3), np.random.default_rng(4)
-    shares = [70, 70, 33]
-    for which, work in enumerate(attention(config, gpt, shares)):
-        program, device, row, heads = schedule(config, work), Device(config), 0, []
-        for share in shares:
-            outputs, inputs = (share, gpt.head_width) if which == 0 else (gpt.head_width, share)
-            plan = Gemv(config, outputs, inputs, row=row)
-            assert plan.work == work[len(heads) : len(heads) + len(plan.work)]
-            matrix, vector = (
-                random.normal(size=one).astype(bfloat16).view(np.uint16) for one in ((outputs, inputs), inputs)
+    keys, values = attention(config, gpt, context, 2, shares)
+    tokens = -(-context // (2 * config.banks)) * config.banks  # of one of two channels
+    for work, heads in (
+        (keys, [(tokens, gpt.head_width)] * gpt.heads),
+        (values, [(gpt.head_width, share) for share in shares]),
+    ):
+        tiles = -(-heads[0][0] // config.banks)
+        padded = [-(-inputs // config.lanes) * config.lanes for _, inputs in heads]
+        matrices, vectors = [], []
+        for (outputs, inputs), width in zip(heads, padded, strict=True):
+            matrix, vector = np.zeros((tiles * config.banks, width), np.uint16), np.zeros(width, np.uint16)
+            matrix[:outputs, :inputs] = random.normal(size=(outputs, inputs)).astype(bfloat16).view(np.uint16)
+            vector[:inputs] = random.normal(size=inputs).astype(bfloat16).view(np.uint16)
+            matrices.append(matrix)
+            vectors.append(vector)
+
+        device, contents = Device(config), {}
+        columns = [matrix.reshape(tiles, config.banks, -1, config.lanes) for matrix in matrices]
+        for block in work:
+            for tile in range(block.tiles):
+                piece, (row, first) = block.pieces[tile % len(block.pieces)], block.place(tile)
+                assert first + piece.columns <= config.columns
+                held = contents.setdefault(row, np.zeros((config.banks, config.columns, config.lanes), np.uint16))
+                assert not held[:, first : first + piece.columns].any()
+                part = columns[piece.vector][tile // len(block.pieces)]
+                held[:, first : first + piece.columns] = part[:, piece.first : piece.first + piece.columns]
+        for row, held in contents.items():
+            device.fill(row, held)
+
+        beside = [
+            np.concatenate(
+                [vectors[one.vector].reshape(-1, config.lanes)[one.first : one.first + one.columns] for one in b.pieces]
             )
-            for at, contents in plan.contents(matrix).items():
-                device.fill(at, contents)
-            columns = np.pad(vector, (0, plan.columns * config.lanes - inputs)).reshape(plan.columns, -1)
-            heads += [(plan, matrix, vector, columns, place) for place in range(len(plan.work))]
-            row += plan.rows
-        beats = [heads[place][3][work[place].first + column] for place, column in program.inputs]
+            for b in work
+        ]
+        program = schedule(config, work)
+        results = device.run(program.instructions, [beside[place][column] for place, column in program.inputs])
         parts_of = {}
-        for (place, tile), result in zip(program.results, device.run(program.instructions, beats), strict=True):
-            parts_of.setdefault(place, {})[tile] = result
-        first = 0
-        while first < len(work):
-            plan, matrix, vector, _, _ = heads[first]
-            total = np.zeros(plan.tiles * config.banks, np.float32)
-            for place in range(first, first + len(plan.work)):
-                part = np.concatenate([parts_of[place][tile] for tile in range(plan.tiles)])
-                total = widened(part) if place == first else added(total, widened(part))
-            assert np.array_equal(total[: plan.outputs], plan.direct(matrix, vector))
-            first += len(plan.work)
+        for (place, tile), result in zip(program.results, results, strict=True):
+            piece = work[place].pieces[tile % len(work[place].pieces)]
+            parts_of.setdefault((piece.vector, piece.first), []).append((tile, result))
+        for number, (matrix, vector) in enumerate(zip(matrices, vectors, strict=True)):
+            pieces = sorted(piece for block in work for piece in block.pieces if piece.vector == number)
+            got = None
+            for piece in pieces:
+                part = widened(np.concatenate([one for _, one in sorted(parts_of[number, piece.first], key=at_tile)]))
+                got = part if got is None else added(got, part)
+            widths = [piece.columns for piece in pieces]
+            assert sum(widths) * config.lanes == len(vector)
+            assert np.array_equal(got, gemv_bf16(matrix, vector, config.lanes, widths))
+
+
+def at_tile(one):
+    return one[0]
 
 
 def test_commands_of_gpt_and_gemv(tmp_path):

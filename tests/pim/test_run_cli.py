@@ -7,6 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from flows.cli import app
+from flows.pim.engine import load_kernel
 
 DATA = Path(__file__).with_name("data")
 
@@ -29,6 +30,17 @@ def test_a_trace_runs_and_is_legal(tmp_path):
     assert picture.read_text().startswith("<svg ")
 
 
+@pytest.mark.parametrize("refresh", ["on", "off"])
+def test_runs_are_the_same_without_a_compiler(refresh, monkeypatch):
+    """The kernel's, and the golden model's in its place."""
+    argv = ("run", DATA / "gemv_768x768.trace", "--refresh", refresh)
+    assert load_kernel()
+    _, compiled = called(*argv)
+    monkeypatch.setenv("CXX", "/none/g++")
+    assert load_kernel() is None
+    assert called(*argv)[1] == compiled
+
+
 def test_refresh_is_the_profiles_or_the_users(tmp_path):
     trace = tmp_path / "long.trace"
     trace.write_text("".join(f"AiM MAC_ABK 64 0xff {row}\n" for row in range(100)) + "AiM ISR_EOC\n")
@@ -36,6 +48,25 @@ def test_refresh_is_the_profiles_or_the_users(tmp_path):
     figures = {refresh: called("run", trace, *refresh)[1] for refresh in ((), ("--refresh", "on"))}
     assert [one["refreshes"] for one in figures.values()] == [0, 1]
     assert [one["cycles"] for one in figures.values()] == [99 * 226 + 182 + 3, 99 * 226 + 182 + 3 + 910]
+
+
+@pytest.mark.deep
+@pytest.mark.parametrize("options", [("aim", "off"), ("aim", "on"), ("pimgpt", "on"), ("lpddr4", "on")], ids="-".join)
+def test_engines_tell_the_same(options, tmp_path):
+    """All figures, those of two traces; the gateware's are its own: cycles, commands, row hits, stalls by cause."""
+    rows = tmp_path / "rows.trace"
+    tile = "AiM WR_BIAS 0 0xff\nAiM MAC_ABK {count} 0xff {row}\nAiM MAC_ABK {count} 0xff {row}\nAiM RD_MAC 0 0xff\n"
+    rows.write_text("".join(tile.format(count=1 + 7 * row % 64, row=row) for row in range(100)) + "AiM ISR_EOC\n")
+    for trace in (DATA / "gemv_768x768.trace", rows):
+        found = {}
+        for engine in ("model", "rtl"):
+            argv = ("run", trace, "--profile", options[0], "--refresh", options[1], "--engine", engine)
+            done, found[engine] = called(*argv)
+            assert done.exit_code == 0, done.exception
+            assert found[engine].pop("engine") == engine
+        assert found["rtl"] == found["model"]
+        assert (found["rtl"]["refreshes"] > 0) == (options[1] == "on" and trace == rows)
+        assert sum(found["rtl"]["stall_cycles"].values()) > 0
 
 
 @pytest.mark.parametrize(
@@ -53,11 +84,21 @@ def test_wrong_options_are_told(argv, message):
     assert message in str(done.exception)
 
 
-def test_wrong_files_are_told(tmp_path):
+def test_wrong_files_are_told(tmp_path, monkeypatch):
     trace = tmp_path / "wrong.trace"
     trace.write_text("AiM RD_MAC 0 0xff\nAiM RD_MACK 0 0xff\n")
     done, _ = called("run", trace)
     assert str(done.exception).endswith("wrong.trace: line 2: 'RD_MACK' is no operation; did you mean \"RD_MAC\"?")
+    trace.write_bytes(b"\xef\xbb\xbf# from an editor\r\n\r\nAiM MAC_ABK 1 1 1\r\nAiM WR_GB 1 -1 1\r\n")
+    done, _ = called("run", trace)
+    assert str(done.exception).endswith("wrong.trace: line 4: register must be in 0..4294967295, not -1")
+    trace.write_bytes(b"AiM\0\xff\xfe")
+    done, _ = called("run", trace)
+    assert str(done.exception).endswith("wrong.trace: not UTF-8 text (byte 4)")
+    with monkeypatch.context() as less:
+        less.setattr("flows.pim.run.MOST_COMMANDS", 100)
+        done, _ = called("run", DATA / "mac_2x64.trace")
+    assert "must ask for at most 100 commands, not 129 (hint: run it in parts" in str(done.exception)
     profile = tmp_path / "wrong.yml"
     profile.write_text("base: aim\ntRP_ns: 30\n")
     done, _ = called("run", DATA / "mac_2x64.trace", "--profile", profile)

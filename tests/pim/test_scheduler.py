@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 
@@ -61,14 +62,16 @@ def test_sequence_has_states_that_differ(length):
 def test_difference_names_what_differs():
     config = outside(SAMPLES["aim"])
     run = Channel(config).run([Instruction(Op.WR_GB, count=2), Instruction(Op.EOC)])
-    told = Told(run.start, run.end, run.commands.copy(), np.zeros(0, np.int64))
+    told = Told(run.start, run.end, run.commands.copy(), np.zeros(0, np.int64), run.counters)
     assert difference(told, run) is None
     told.commands["col"][2] = 5
     assert difference(told, run) == "command 2: 35 WRGB 0 0 5 0, in the model 35 WRGB 0 0 1 0"
-    short = Told(run.start, run.end, run.commands[:1], told.illegal)
+    short = replace(told, commands=run.commands[:1])
     assert difference(short, run) == "1 commands, in the model 3"
-    late = Told(run.start, run.end + 1, run.commands, told.illegal)
+    late = replace(told, end=run.end + 1, commands=run.commands)
     assert difference(late, run) == "EOC in cycle 37 after 0 skipped, in the model 36, 0"
+    missed = replace(told, commands=run.commands, counters=replace(run.counters, row_misses=1))
+    assert difference(missed, run) == f"{missed.counters}, in the model {run.counters}"
 
 
 @pytest.mark.deep
