@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from flows.errors import BadInput
 from flows.paths import ROOT
 
 if TYPE_CHECKING:
@@ -90,8 +91,20 @@ class Block:
         return found
 
     def build(self, config: BlockConfig) -> Component:
-        """The gateware for `config`."""
-        return _load(self.component)(config)
+        """The gateware for `config`.
+
+        Raises
+        ------
+        BadInput
+            If there can be none of this size.
+        """
+        from hdl.common.config import ConfigError
+
+        try:
+            component: Component = _load(self.component)(config)
+        except ConfigError as error:
+            raise BadInput(f"{self.name}: {error}") from None
+        return component
 
     def build_proof(self, config: BlockConfig) -> Component:
         """What `niello formal` proves of `config`."""
@@ -171,6 +184,16 @@ BLOCKS = {
             from_memory=True,
         ),
         Block(
+            name="attention.array",
+            summary="attention over any number of keys in one pass, by lists of jobs in memory",
+            config="hdl.attention.config:ArrayConfig",
+            component="hdl.attention.array:Array",
+            vectors="sim.attention.array_vectors",
+            bench="sim.attention.array_bench",
+            default="attn_4x4_d8",
+            from_memory=True,
+        ),
+        Block(
             name="sfq.emulation",
             summary="a netlist of single-flux-quantum pulse logic at work, exact to the step",
             config="hdl.sfq.config:EmulationConfig",
@@ -235,6 +258,24 @@ BLOCKS = {
             default="pim_vector",
         ),
         Block(
+            name="pim.system",
+            summary="a channel of memory that multiplies and the vector unit beside it, under one program",
+            config="hdl.pim.system_config:SystemConfig",
+            component="hdl.pim.system:System",
+            vectors="sim.pim.system_vectors",
+            bench="sim.pim.system_bench",
+            default="pim_system",
+        ),
+        Block(
+            name="pim.tiny_gpt",
+            summary="a GPT of two layers that writes text, as one program on pim.system",
+            config="hdl.pim.system_config:SystemConfig",
+            component="hdl.pim.system:System",
+            vectors="sim.pim.tiny_gpt_vectors",
+            bench="sim.pim.system_bench",
+            default="pim_tiny_gpt",
+        ),
+        Block(
             name="pim.flash",
             summary="a channel of NAND flash whose planes multiply while they read",
             config="hdl.pim.flash_config:FlashConfig",
@@ -260,6 +301,15 @@ BLOCKS = {
             vectors="sim.pim.dispatch_vectors",
             bench="sim.pim.dispatch_bench",
             default="dispatch_duplex",
+        ),
+        Block(
+            name="pim.kv",
+            summary="a KV cache in flash, and attention out of it in two steps",
+            config="hdl.pim.kv_config:KvConfig",
+            component="hdl.pim.kv:Kv",
+            vectors="sim.pim.kv_vectors",
+            bench="sim.pim.kv_bench",
+            default="kv_flash",
         ),
     ]
 }

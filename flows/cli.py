@@ -25,6 +25,7 @@ from flows.arguments import (
     PlainOption,
     ToOption,
 )
+from flows.attention.cli import attention
 from flows.emit import emit
 from flows.errors import Interrupted, NielloError
 from flows.pim.cli import pim
@@ -209,6 +210,7 @@ def simd_dot(
 
 app.add_typer(sfq, name="sfq")
 app.add_typer(pim, name="pim")
+app.add_typer(attention, name="attention")
 
 
 @app.command()

@@ -30,6 +30,9 @@ ENGINES = {
 }
 
 
+PATIENCE_CYCLES = 10_000
+"""Without a handshake, beyond twice a block's latency, after which it hangs."""
+
 MEASURED_ITEMS = 1000
 MEMORY_JOBS = 50
 """Random jobs that a block which works from memory is held to its model with."""
@@ -104,7 +107,10 @@ def run_library(
         else:
             vectors = block.stream_vectors()
             given, expected = vectors.pack(config, arrays), vectors.expected_beats(config, arrays)
-            result = harness.run(given, expected, stall_in=stalls, stall_out=stalls, seed=seed)
+            patience = PATIENCE_CYCLES + 2 * config.latency_cycles
+            result = harness.run(
+                given, expected, stall_in=stalls, stall_out=stalls, seed=seed, max_idle_cycles=patience
+            )
             outputs, cycles = vectors.unpack(config, arrays, result.outputs), result.cycles
     return outputs, _metrics(design, arrays, cycles, start)
 

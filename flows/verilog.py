@@ -102,6 +102,21 @@ def port_table(component: Component) -> list[dict[str, Any]]:
     return table
 
 
+def check_names(verilog: str, top: str, table: list[dict[str, Any]]) -> None:
+    """Nothing, where the Verilog's top has the ports of a table, by name.
+
+    Raises
+    ------
+    ValueError
+        If a port cannot have its name, which others go by.
+    """
+    found = re.search(rf"^module {top}\s*\(([^;]*);", verilog, flags=re.MULTILINE)
+    named = re.findall(r"\w+", found[1] if found else "")
+    for port in table:
+        if port["name"] not in named and port["interface"] not in ("clock", "reset"):
+            raise ValueError(f"port {port['name']} of {top}: the name is a word of Verilog")
+
+
 def write_rtl(design: Design, out_dir: Path) -> dict[str, Path]:
     """Writes `NAME.v`, `NAME.ports.json`, `NAME.h` and `NAME.core` of a design into `out_dir`, and `NAME.upf` if its
     power can be switched in parts; says which.
@@ -115,6 +130,7 @@ def write_rtl(design: Design, out_dir: Path) -> dict[str, Path]:
     table = port_table(component)
     files = {kind: out_dir / f"{design.name}.{kind}" for kind in ("v", "ports.json", "h", "core")}
     verilog = emit(component, design.top, header=_header(design, table))
+    check_names(verilog, design.top, table)
     files["v"].write_text(verilog)
     if plan := design.block.power_plan(design.config):
         files["upf"] = out_dir / f"{design.name}.upf"

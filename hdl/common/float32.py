@@ -57,10 +57,10 @@ class FloatAdd(wiring.Component):
     _CUTS = (
         (),
         ("add",),
-        ("align", "count"),
-        ("align", "add", "shift"),
-        ("align", "add", "count", "shift"),
-        ("order", "align", "add", "count", "shift"),
+        ("align", "normal"),
+        ("align", "add", "weigh"),
+        ("align", "add", "normal", "weigh"),
+        ("order", "align", "add", "normal", "weigh"),
     )
 
     def __init__(self, stages: int):
@@ -75,11 +75,20 @@ class FloatAdd(wiring.Component):
 
         # order: the larger magnitude first. Its sign is the sum's, and if either is NaN, it is.
         swap = wire(m, self.a[:-1] < self.b[:-1], "swap")
-        large, small = steps.after("order", large=Mux(swap, self.b, self.a), small=Mux(swap, self.a, self.b))
+        exponents = [one[_MANTISSA_BITS:-1] for one in (self.a, self.b)]
+        differences = [  # both, rather than one after the comparison
+            wire(m, (one - other)[:8], f"difference_{place}")
+            for place, (one, other) in enumerate((exponents, exponents[::-1]))
+        ]
+        large, small, distance = steps.after(
+            "order",
+            large=Mux(swap, self.b, self.a),
+            small=Mux(swap, self.a, self.b),
+            distance=Mux(swap, differences[1], differences[0]),
+        )
 
         # align: three bits more below, the last of them sticky.
         large_exponent, small_exponent = large[_MANTISSA_BITS:-1], small[_MANTISSA_BITS:-1]
-        distance = wire(m, (large_exponent - small_exponent)[:8], "distance")
         moved = Cat(Const(0, 2), _significand(small))
         sticky = Const(0, 1)
         for level in range(5):
@@ -101,16 +110,15 @@ class FloatAdd(wiring.Component):
         fields = {"exponent": exponent, "sign": sign, "special": special, "nan": nan, "unlike": unlike}
         total, exponent, sign, special, nan, unlike = steps.after("add", total=total, **fields)
 
-        # count, shift: the leading digit goes to the top; the sign of x - x is plus.
-        zeros = leading_zeros(m, total, "zeros")
+        # normal, weigh: the leading digit goes to the top; the sign of x - x is plus.
+        shifted, zeros = normalised(m, total, "normal")
         nothing = wire(m, ~total.any(), "nothing")
         fields = {"exponent": exponent, "sign": sign & ~(nothing & unlike), "special": special, "nan": nan}
-        total, zeros, exponent, sign, special, nan = steps.after("count", total=total, zeros=zeros, **fields)
+        shifted, zeros, exponent, sign, special, nan = steps.after("normal", shifted=shifted, zeros=zeros, **fields)
         weight = Signal(signed(10), name="weight")  # exponent field of the leading digit; 0 or less: too small
         m.d.comb += weight.eq(exponent.as_unsigned() + 1 - zeros)
-        shifted = (total << zeros)[: len(total)]
         fields = {"weight": weight, "sign": sign, "special": special, "nan": nan}
-        shifted, weight, sign, special, nan = steps.after("shift", shifted=shifted, **fields)
+        shifted, weight, sign, special, nan = steps.after("weigh", shifted=shifted, **fields)
         m.d.comb += self.sum.eq(_rounded(m, shifted, weight.as_signed(), sign, special, nan))
         return m
 
@@ -179,17 +187,15 @@ class FloatMultiply(wiring.Component):
         return m
 
 
-def leading_zeros(m: Module, value: Value, name: str) -> Value:
-    """How many zeros stand above the topmost one, by halves; of zero, any number that its width can hold."""
-    bits = (len(value) - 1).bit_length()
-    rest = wire(m, Cat(Const(0, (1 << bits) - len(value)), value), f"{name}_{bits}")
+def normalised(m: Module, value: Value, name: str) -> tuple[Value, Value]:
+    """A value with its topmost one at the top, and how many zeros stood above it; of zero, zero and any number."""
     count: list[Value] = []
-    for level in reversed(range(bits)):
+    for level in reversed(range((len(value) - 1).bit_length())):
         half = 1 << level
-        empty = wire(m, ~rest[half:].any(), f"{name}_empty_{level}")
-        rest = wire(m, Mux(empty, rest[:half], rest[half:]), f"{name}_{level}")
+        empty = wire(m, ~value[-half:].any(), f"{name}_empty_{level}")
+        value = wire(m, Mux(empty, value << half, value)[: len(value)], f"{name}_{level}")
         count.insert(0, empty)
-    return wire(m, Cat(count), name)
+    return value, wire(m, Cat(count), f"{name}_zeros")
 
 
 def to_bfloat16(m: Module, value: Value, name: str) -> Value:
@@ -223,11 +229,18 @@ def _rounded(m: Module, digits: Value, weight: Value, sign: Value, special: Valu
     brim = (weight == 0) & kept.all()
     up = wire(m, (guard & (rest.any() | kept[0])) | brim, "up")
     mantissa = wire(m, kept[:-1] + up, "mantissa")
-    carry = mantissa[-1]
-    large, small = wire(m, weight + carry >= _EXPONENT_MAX, "large"), (weight + carry <= 0) | ~digits[-1]
+    # What depends on the carry is there for both of its values when it comes.
+    carry, next_weight = mantissa[-1], wire(m, weight + 1, "next_weight")
+    large, small = (
+        wire(m, Mux(carry, next_limit, limit), name)
+        for name, next_limit, limit in (
+            ("large", next_weight >= _EXPONENT_MAX, weight >= _EXPONENT_MAX),
+            ("small", next_weight <= 0, weight <= 0),
+        )
+    )
     field, fraction = Signal(8, name="field"), Signal(_MANTISSA_BITS, name="fraction")
     with m.If(special | large):
         m.d.comb += [field.eq(_EXPONENT_MAX), fraction.eq((special & nan) << (_MANTISSA_BITS - 1))]
-    with m.Elif(~small):
-        m.d.comb += [field.eq(weight + carry), fraction.eq(mantissa)]
+    with m.Elif(~small & digits[-1]):
+        m.d.comb += [field.eq(Mux(carry, next_weight, weight)), fraction.eq(mantissa)]
     return Cat(fraction, field, sign & ~(special & nan))

@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 import keyword
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from systemrdl.compiler import RDLCompiler
@@ -72,16 +73,13 @@ def elaborate(path: Path, parameters: Mapping[str, int], *, name: str | None = N
 
 def register_map(node: AddrmapNode, path: Path) -> RegisterMap:
     """The elaborated addrmap as plain data, checked against what we support."""
-    _check_properties(node, MAP_PROPERTIES, f"{path}: addrmap {node.inst_name}")
     registers: list[Register] = []
     end = 0
-    for child in node.children():
-        where = f"{path}: {child.inst_name}"
-        if not isinstance(child, RegNode):
-            raise RegisterError(f"{where} is a {child.component_type_name}; only registers are supported")
-        register = _register(child, where)
+    for register in _registers(node, f"{path}: "):
         if register.offset_bytes < end:
-            raise RegisterError(f"{where} overlaps {registers[-1].name} at {register.offset_bytes:#x}")
+            raise RegisterError(f"{path}: {register.name} overlaps {registers[-1].name} at {register.offset_bytes:#x}")
+        if any(register.name == other.name for other in registers):
+            raise RegisterError(f"{path}: {register.name} is the name of two registers")
         end = register.offset_bytes + REGISTER_BYTES
         registers.append(register)
     if not registers:
@@ -94,6 +92,23 @@ def register_map(node: AddrmapNode, path: Path) -> RegisterMap:
         address_bits=max(3, (end - 1).bit_length()),
         registers=tuple(registers),
     )
+
+
+def _registers(node: AddrmapNode, where: str) -> Iterator[Register]:
+    """Those of an addrmap and of the addrmaps in it, whose registers have its name before theirs."""
+    _check_properties(node, MAP_PROPERTIES, f"{where}addrmap {node.inst_name}")
+    for child in node.children():
+        here = f"{where}{child.inst_name}"
+        if isinstance(child, AddrmapNode):
+            if child.is_array:
+                raise RegisterError(f"{here} is an array; only single addrmaps are supported")
+            for one in _registers(child, f"{here}."):
+                name, offset = f"{child.inst_name}_{one.name}", child.address_offset + one.offset_bytes
+                yield replace(one, name=name, offset_bytes=offset)
+        elif isinstance(child, RegNode):
+            yield _register(child, here)
+        else:
+            raise RegisterError(f"{here} is a {child.component_type_name}; only registers are supported")
 
 
 def _register(node: RegNode, where: str) -> Register:

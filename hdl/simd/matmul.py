@@ -8,13 +8,13 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from hdl.common.arithmetic import delayed
 from hdl.common.axi import AXI4LiteSignature, AXI4Signature, Response
+from hdl.common.bursts import Bursts
 from hdl.common.csr_bank import CSRBank
 from hdl.common.stream import Fifo
 from hdl.simd.config import MatmulConfig
 from hdl.simd.matmul_array import Array
 from hdl.simd.matmul_bias import Biases
 from hdl.simd.matmul_buffers import Buffers
-from hdl.simd.matmul_bursts import Bursts
 from hdl.simd.matmul_chunks import MOST_SLOTS, STEP, fill_layout, log2, read_layout
 from hdl.simd.matmul_drain import PipelinedDrain, result_layout
 from hdl.simd.matmul_filler import Filler

@@ -11,8 +11,8 @@ from amaranth.lib.wiring import In, Out
 
 from hdl.common.arithmetic import wire
 from hdl.common.axi import packet
+from hdl.common.bursts import BOUNDARY_BYTES_LOG2, Bursts, burst_layout
 from hdl.simd.config import MatmulConfig
-from hdl.simd.matmul_bursts import BOUNDARY_BYTES_LOG2, Bursts, burst_layout
 from hdl.simd.matmul_chunks import log2, word_address_bits
 from hdl.simd.matmul_drain import result_layout
 from hdl.simd.matmul_job import COUNT_BITS, job_signature, slot_nibbles_log2

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -21,10 +23,16 @@ class HarnessDevice:
         Share of cycles in which each of the memory's channels stands still.
     seed : int
         Of the stalls.
+    latency_cycles, bandwidth
+        As `sim.common.harness.Memory` has them.
     """
 
-    def __init__(self, harness: Harness, *, stall: float = 0.0, seed: int = 0):
-        self._harness, self._stall, self._seed = harness, stall, seed
+    def __init__(
+        self, harness: Harness, *, stall: float = 0.0, seed: int = 0, latency_cycles: int = 4, bandwidth: float = 2.0
+    ):
+        self._harness = harness
+        self._traits: dict[str, Any] = {"stall": stall, "seed": seed}
+        self._traits |= {"latency_cycles": latency_cycles, "bandwidth": bandwidth}
         self._image = np.zeros(0, np.uint8)
 
     def read_register(self, address: int) -> int:
@@ -38,7 +46,7 @@ class HarnessDevice:
     def load(self, image: npt.NDArray[np.uint8]) -> None:
         """The memory becomes a copy of `image`."""
         self._image = image.copy()
-        self._harness.attach(Memory(self._image, stall=self._stall, seed=self._seed))
+        self._harness.attach(Memory(self._image, **self._traits))
 
     def unload(self, where: range) -> npt.NDArray[np.uint8]:
         """A copy of these bytes."""

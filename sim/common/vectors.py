@@ -64,10 +64,16 @@ class ArraySpec:
         return f"{self.dtype} {self.shape}"
 
 
-def check_arrays(specs: Mapping[str, ArraySpec], arrays: Mapping[str, Any]) -> dict[str, int]:
+def check_arrays(
+    specs: Mapping[str, ArraySpec], arrays: Mapping[str, Any], *, may_be_empty: bool = False
+) -> dict[str, int]:
     """The size of each named axis, once every array is there and is what its spec says, and no axis is empty.
 
     Nothing is converted: a float or a wider integer array is refused, not rounded or cut.
+
+    Parameters
+    ----------
+    may_be_empty : for blocks whose program says how much there is of each array, which may be nothing
 
     Raises
     ------
@@ -88,7 +94,7 @@ def check_arrays(specs: Mapping[str, ArraySpec], arrays: Mapping[str, Any]) -> d
         if not is_array or array.dtype != np.dtype(spec.dtype) or array.ndim != len(spec.axes):
             raise ValueError(f"{name} must be {spec}, not {received}")
         for axis, size in zip(spec.axes, array.shape, strict=True):
-            if size == 0:
+            if size == 0 and not may_be_empty:
                 raise ValueError(f"{name} must be {spec} with {axis} at least 1, not {received}")
             if size != sizes.setdefault(axis, size):
                 raise ValueError(

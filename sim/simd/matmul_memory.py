@@ -18,29 +18,10 @@ from hdl.common.format_table import ELEMENTS
 from hdl.common.registers import load_registers
 from hdl.simd.config import MatmulConfig
 from hdl.simd.modes import MODES, OUTPUT_FORMATS
+from sim.common.areas import Area
 
 Bytes = npt.NDArray[np.uint8]
 BIAS_BYTES = 4
-
-
-@dataclass(frozen=True)
-class Area:
-    """Rows in memory: where the first begins, from one to the next, how many, and what each of them holds, in bytes."""
-
-    address: int
-    stride_bytes: int
-    rows: int
-    row_bytes: int
-
-    @property
-    def end(self) -> int:
-        """Behind the last row."""
-        return self.address + (self.rows - 1) * self.stride_bytes + self.row_bytes
-
-    def places(self) -> npt.NDArray[np.int64]:
-        """The address of each byte, (rows, row_bytes)."""
-        starts = self.address + np.arange(self.rows, dtype=np.int64) * self.stride_bytes
-        return starts[:, None] + np.arange(self.row_bytes)
 
 
 @dataclass(frozen=True)

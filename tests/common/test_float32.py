@@ -8,7 +8,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.sim import Simulator
 
-from hdl.common.float32 import FloatAdd, FloatMultiply, from_bfloat16, leading_zeros, to_bfloat16
+from hdl.common.float32 import FloatAdd, FloatMultiply, from_bfloat16, normalised, to_bfloat16
 from sim.common.beats import Beats
 
 NAN = 0x7FC00000
@@ -190,16 +190,22 @@ def test_stages_out_of_range_are_refused():
 
 
 @pytest.mark.parametrize("width", [1, 2, 5, 8, 28])
-def test_leading_zeros_are_counted(width):
-    class Count(wiring.Component):
+def test_leading_digits_go_to_the_top(width):
+    class Normal(wiring.Component):
         value: In(width)
-        count: Out(6)
+        normal: Out(width)
+        zeros: Out(6)
 
         def elaborate(self, platform):
             m = Module()
-            m.d.comb += self.count.eq(leading_zeros(m, self.value, "zeros"))
+            normal, zeros = normalised(m, self.value, "normal")
+            m.d.comb += [self.normal.eq(normal), self.zeros.eq(zeros)]
             return m
 
-    values = sorted({1 << k for k in range(width)} | {(1 << k) - 1 for k in range(1, width + 1)})
-    got = settle(Count(), {"value": values}, "count")
-    np.testing.assert_array_equal(got, [width - value.bit_length() for value in values])
+    values = sorted(
+        {1 << k for k in range(width)} | {(1 << k) - 1 for k in range(1, width + 1)} | {(1 << width) * 2 // 3}
+    )
+    zeros = [width - value.bit_length() for value in values]
+    np.testing.assert_array_equal(settle(Normal(), {"value": values}, "zeros"), zeros)
+    want = [value << count for value, count in zip(values, zeros, strict=True)]
+    np.testing.assert_array_equal(settle(Normal(), {"value": values}, "normal"), want)

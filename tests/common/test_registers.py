@@ -183,6 +183,24 @@ READ = "field { sw = r; hw = na; reset = 0; }"
 WRITE = "field { sw = w; hw = r; reset = 0; }"
 
 
+def test_registers_of_maps_within_have_their_instances_names(tmp_path):
+    path = tmp_path / "nested.rdl"
+    part = "addrmap part {{ reg {{ {field} }} q @ 4; }};\n".format(
+        field="field { sw = r; hw = na; reset = 3; } f[3:0];"
+    )
+    path.write_text(part + map_file("reg { field { sw = r; hw = w; } f; } own @ 0; part a @ 0x20; part b @ 0x40;"))
+    found = load_registers(path)
+    assert [(one.name, one.offset_bytes) for one in found.registers] == [("own", 0), ("a_q", 0x24), ("b_q", 0x44)]
+    assert (found.size_bytes, found.address_bits) == (0x48, 7)
+    for body, message in (
+        ("part a[2] @ 0x20 += 0x10;", ": a is an array; only single addrmaps are supported"),
+        ("part a @ 0x20; reg { field { sw = r; hw = w; } f; } a_q @ 0x40;", ": a_q is the name of two registers"),
+    ):
+        path.write_text(part + map_file(body))
+        with pytest.raises(RegisterError, match=re.escape(f"{path}{message}")):
+            load_registers(path)
+
+
 def map_file(body):
     return f"addrmap m {{ {body} }};"
 

@@ -2,11 +2,12 @@
 
 import itertools
 
+import pytest
 from amaranth.hdl import Module, Signal, signed
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from flows.verilog import emit, port_table
+from flows.verilog import check_names, emit, port_table
 from hdl.common.axi import packet_stream
 from sim.common.harness import Harness, build_harness
 
@@ -58,3 +59,23 @@ def test_verilog_keeps_signed_and_unsigned_apart(tmp_path):
             assert harness.peek("unsigned_product") == (a % 16) * (b % 16)
             assert harness.peek("mixed_sum") == (a + b % 16) % 64
             assert harness.peek("unsigned_less") == (a % 16 < b % 16)
+
+
+class Buffer(wiring.Component):
+    """A port that is a gate of Verilog's."""
+
+    def __init__(self):
+        super().__init__({"i": In(1), "buf": Out(1)})
+
+    def elaborate(self, platform):
+        m = Module()
+        m.d.comb += self.buf.eq(self.i)
+        return m
+
+
+def test_a_port_that_cannot_have_its_name_is_refused():
+    verilog = emit(Buffer(), "buffer")
+    table = [port for port in port_table(Buffer()) if port["interface"] == "signal"]
+    check_names(verilog, "buffer", [port for port in table if port["name"] == "i"])
+    with pytest.raises(ValueError, match="port buf of buffer: the name is a word of Verilog"):
+        check_names(verilog, "buffer", table)

@@ -7,8 +7,8 @@ import pytest
 from amaranth.lib import data
 from amaranth.sim import Simulator
 
+from hdl.common.bursts import Bursts
 from hdl.simd.config import MatmulConfig
-from hdl.simd.matmul_bursts import Bursts
 from hdl.simd.matmul_chunks import Kind
 from hdl.simd.matmul_drain import PipelinedDrain
 from hdl.simd.matmul_filler import Filler

@@ -2,7 +2,7 @@
 
 import xml.etree.ElementTree as ET
 
-from flows.sfq.curves_picture import BELOW, LEFT, PANEL_HEIGHT, PANEL_WIDTH, TOP, Curve, Panel, curves_picture
+from flows.curves_picture import BELOW, LEFT, PANEL_HEIGHT, PANEL_WIDTH, TOP, Curve, Panel, curves_picture
 
 SVG = "{http://www.w3.org/2000/svg}"
 

@@ -1,13 +1,13 @@
-"""A watch on the memory port of `simd.matmul`: AXI4's rules (IHI 0022), and the addresses that a job may touch."""
+"""A watch on a block's AXI4 memory port: the bus's rules (IHI 0022), and the addresses that a job may touch."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import Any
 
 from cocotb.triggers import RisingEdge
 
-from sim.simd.matmul_memory import Area
+from sim.common.areas import Area
 
 PAGE_BYTES = 4096
 INCR = 1
@@ -27,7 +27,8 @@ class BusWatch:
 
     def __init__(self, bus_bytes: int):
         self._bus_bytes = bus_bytes
-        self._areas: Mapping[str, Area] = {}
+        self._reads: Sequence[Area] = []
+        self._writes: Sequence[Area] = []
         self._ids: set[int] = set()
         self._clear()
 
@@ -39,10 +40,10 @@ class BusWatch:
         self._given: list[int] = [0]
         self._held: dict[str, tuple[int, ...]] = {}
 
-    def expect(self, areas: Mapping[str, Area]) -> None:
-        """From now on a job with these areas runs, and nothing of another one is left."""
+    def expect(self, reads: Sequence[Area], writes: Sequence[Area]) -> None:
+        """From now on a job runs that may touch these areas, and nothing of another one is left."""
         assert self.idle, f"{self.pending} on the bus before the job"
-        self._areas = areas
+        self._reads, self._writes = reads, writes
         self._clear()
 
     @property
@@ -63,7 +64,7 @@ class BusWatch:
             if int(dut.rst.value):
                 assert not was_reset or not any(int(offered[name].value) for name in OFFERS), "an offer in reset"
                 was_reset = True
-                self._areas = {}
+                self._reads = self._writes = []
                 self._clear()
                 continue
             was_reset = False
@@ -100,10 +101,10 @@ class BusWatch:
         self.requests[name] += 1
         if name == "ar":
             assert address == start, f"{what}: not aligned"
-            self._allow(what, [area for key, area in self._areas.items() if key != "c"], start, end)
+            self._allow(what, self._reads, start, end)
             self.pending["reads"] += length + 1
         else:
-            self._allow(what, [area for key, area in self._areas.items() if key == "c"], start, end)
+            self._allow(what, self._writes, start, end)
             self.pending["writes"] += length + 1
             self.pending["answers"] += 1
             self._asked.append(length + 1)
@@ -124,7 +125,7 @@ class BusWatch:
             asked, given = self._asked.pop(0), self._given.pop(0)
             assert given == asked, f"w: WLAST in word {given} of a burst of {asked}"
 
-    def _allow(self, what: str, areas: list[Area], start: int, end: int) -> None:
+    def _allow(self, what: str, areas: Sequence[Area], start: int, end: int) -> None:
         """Within one row, to the end of its last word; neighbouring rows count as one."""
         for area in areas:
             width = -(-area.row_bytes // self._bus_bytes) * self._bus_bytes

@@ -1,0 +1,68 @@
+"""Utilisation and words of the gateware, its outputs held to the golden model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from bench.common import say
+from flows.attention.rtl import run_on, verilated
+from flows.load import load_design
+from hdl.attention.config import ArrayConfig
+from sim.attention import array_vectors
+from sim.attention.datasets import queries_keys_values
+from sim.attention.masks import Mask
+from sim.attention.schedule import cost
+from sim.attention.tensors import quantise
+
+DESIGN = "attn_16x16_d64"
+LATENCY_CYCLES = 64
+BANDWIDTH = 1.1
+"""Of what is needed: the words over the cycles in which the array multiplies."""
+
+CASES = [
+    ("dense, N = 64, 16 heads", "dense", 16, 16, 64, 64, 0.98),
+    ("dense, N = 512", "dense", 1, 1, 512, 512, 0.999),
+    ("causal, N = 1024", "causal", 1, 1, 1024, 1024, 0.99),
+    ("Λ 4 + 1020, N = 2048", "lambda:4+1020", 1, 1, 2048, 2048, 0.99),
+    ("decode, 8 heads on one of keys, N = 4096", "dense", 8, 1, 1, 4096, None),
+]
+
+
+def rtl() -> dict[str, Any]:
+    """Each case with a memory of 64 cycles of latency and 1.1 times the needed bandwidth."""
+    design = load_design(DESIGN)
+    config = design.config
+    assert isinstance(config, ArrayConfig)
+    result = {}
+    with verilated(design) as harness:
+        for name, text, heads, kv_heads, queries, keys, target in CASES:
+            mask = Mask.parse(text)
+            q, k, v = queries_keys_values("gauss", heads * queries, kv_heads * keys, config.dim, seed=1)
+            q, k, v = (x.reshape(n, -1, config.dim) for x, n in ((q, heads), (k, kv_heads), (v, kv_heads)))
+            arrays = quantise(q, k, v, config.dim**-0.5, mask).arrays
+            problem = array_vectors.problem_of(arrays)
+            wanted = cost(config, problem)
+            needed = (wanted.words_read + wanted.words_written) / wanted.mac_cycles
+            memory = {"latency_cycles": LATENCY_CYCLES, "bandwidth": min(2.0, BANDWIDTH * needed)}
+            got, counted = run_on(config, harness, arrays, **memory)
+            equal = all(np.array_equal(got[key], right) for key, right in array_vectors.model(config, arrays).items())
+            found = {
+                "equal": equal,
+                "of_tile_limit": round(2 * config.dim * wanted.needed / counted["span"], 6),
+                "useful": round(problem.useful_macs / (config.rows * config.lanes * counted["span"]), 6),
+                "words": counted["words"],
+                "words_predicted": wanted.words_read + wanted.words_written,
+                "bytes_a_cycle": round(counted["words_read"] * config.bus_bytes / counted["cycles"], 4),
+            } | {
+                key: counted[key] for key in ("cycles", "span", "macs", "stall_memory", "stall_softmax", "stall_output")
+            }
+            result[name] = found
+            say(
+                f"{name}, of the tile limit",
+                f"{found['of_tile_limit']:.5f}",
+                "",
+                f"at least {target}" if target else "",
+            )
+    return result

@@ -1,0 +1,1 @@
+"""Attention: gateware and its configs."""

@@ -1,0 +1,279 @@
+"""Attention over any number of keys in one pass, by lists of jobs in memory."""
+
+from __future__ import annotations
+
+from amaranth.hdl import Cat, Const, Module, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from hdl.attention.commands import Commands, fill_layout, log2, read_layout
+from hdl.attention.config import ArrayConfig
+from hdl.attention.descriptor import Descriptor
+from hdl.attention.filler import Filler
+from hdl.attention.loader import Loader
+from hdl.attention.normaliser import Normaliser
+from hdl.attention.passes import Passes
+from hdl.attention.reciprocal import Reciprocal
+from hdl.attention.row import Row
+from hdl.attention.softmax import Softmax
+from hdl.attention.tiles import Tiles
+from hdl.attention.writer import Writer
+from hdl.common.arithmetic import delayed, register, wire
+from hdl.common.axi import AXI4LiteSignature, AXI4Signature, Response
+from hdl.common.bursts import Bursts
+from hdl.common.csr_bank import CSRBank
+from hdl.common.repeated import Pattern
+from hdl.common.stream import Fifo
+
+OUTSTANDING_COMMANDS = 16
+"""Reads that are asked for before the first of them has come."""
+
+EVENTS = (
+    "done",
+    "empty_row",
+    "logit_saturated",
+    "output_saturated",
+    "scale_underflow",
+    "bus_error",
+    "bad_job",
+    "outside",
+)
+"""Bits of the status register."""
+
+
+class Array(wiring.Component):
+    """O = softmax(Q * K^T) * V for blocks of queries against any range of keys; all operands in memory.
+
+    Numerics, jobs, registers and throughput: `hdl/attention/README.md`.
+
+    Members
+    -------
+    csr : In(AXI4LiteSignature(config.registers.address_bits))
+        Registers of `array.rdl`.
+    mem : Out(AXI4Signature(32, config.bus_bits))
+        The memory: bursts of kind INCR, one ID, answers in order; several bursts before the first answer.
+    irq : Out(1)
+        High while an enabled status bit is set.
+    """
+
+    def __init__(self, config: ArrayConfig):
+        self._config = config
+        super().__init__(
+            {
+                "csr": In(AXI4LiteSignature(config.registers.address_bits)),
+                "mem": Out(AXI4Signature(config.address_bits, config.bus_bits)),
+                "irq": Out(1),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        config = self._config
+        m.submodules.bank = bank = CSRBank(config.registers)
+        m.submodules.descriptor = descriptor = Descriptor(config)
+        m.submodules.loader = loader = Loader(config)
+        m.submodules.commands = commands = Commands(config)
+        m.submodules.bursts = bursts = Bursts(read_layout(config), config.bus_bytes)
+        m.submodules.fills = fills = Fifo(fill_layout(), OUTSTANDING_COMMANDS + 1)
+        m.submodules.filler = filler = Filler(config)
+        m.submodules.passes = passes = Passes(config)
+        m.submodules.tiles = tiles = Tiles(config)
+        m.submodules.softmax = softmax = Softmax(config)
+        # Blocks whose sums are known: they wait for the normaliser, or have probabilities that wait for their pass.
+        m.submodules.sums = sums = Fifo(config.l_bits, config.rows * (config.subtiles + config.banks) + 1)
+        m.submodules.reciprocal = reciprocal = Reciprocal(config)
+        m.submodules.normaliser = normaliser = Normaliser(config)
+        m.submodules.writer = writer = Writer(config)
+        error = self._memory(m, bursts, filler, writer)
+
+        # Memory to buffers.
+        connect(m, loader.item, commands.item)
+        connect(m, commands.read, bursts.i)
+        connect(m, commands.fill, fills.i)
+        connect(m, fills.o, filler.fill)
+        m.d.comb += [
+            descriptor.write.eq(filler.write_descriptor),
+            descriptor.wrong.eq(filler.wrong),
+            descriptor.data.eq(filler.data),
+            descriptor.taken.eq(loader.descriptor_taken),
+            loader.descriptor_valid.eq(descriptor.valid),
+            loader.descriptor.eq(descriptor.job),
+            loader.descriptor_bad.eq(descriptor.bad),
+            tiles.data.eq(filler.data),
+        ]
+        for name in ("write_key", "write_value", "write_slot", "key_place", "value_place"):
+            m.d.comb += getattr(tiles, name).eq(getattr(filler, name))
+        for name in ("queries", "keys", "values"):
+            m.d.comb += getattr(passes, f"{name}_there").eq(getattr(filler, f"{name}_there"))
+            m.d.comb += getattr(loader, f"{name}_free").eq(getattr(passes, f"{name}_free"))
+        connect(m, loader.walk, passes.job)
+        connect(m, loader.write, writer.job)
+
+        # Passes to sums.
+        connect(m, passes.tile, softmax.tile)
+        for name in ("score_bank_free", "ready"):
+            m.d.comb += getattr(passes, name).eq(getattr(softmax, name))
+        for name in ("scored", "bank_free"):
+            m.d.comb += getattr(softmax, name).eq(getattr(passes, name))
+        m.d.comb += [
+            tiles.query.eq(passes.query_beat),
+            tiles.slot.eq(passes.slot),
+            tiles.key_word.eq(passes.key_word),
+            tiles.column.eq(passes.column),
+        ]
+        self._rows(m, filler, passes, tiles, softmax, normaliser)
+
+        # Sums to outputs.
+        connect(m, sums.o, reciprocal.i)
+        connect(m, reciprocal.o, normaliser.reciprocal)
+        connect(m, passes.drain, normaliser.drain)
+        m.d.comb += [
+            sums.i.payload.eq(softmax.ended.l),
+            sums.i.valid.eq(softmax.ended_valid),
+            normaliser.drained.eq(passes.drained),
+            passes.drain_free.eq(normaliser.drain_free),
+            normaliser.room.eq(writer.room),
+            writer.word.eq(normaliser.word),
+            writer.word_valid.eq(normaliser.word_valid),
+        ]
+        events = {
+            "empty_row": softmax.ended_valid & ~softmax.ended.l.any(),
+            "logit_saturated": softmax.saturated,
+            "output_saturated": normaliser.saturated,
+            "scale_underflow": loader.underflow,
+            "bus_error": error,
+            "bad_job": loader.bad,
+            "outside": commands.outside | writer.outside,
+        }
+        self._control(m, bank, (loader, passes, commands, writer), events)
+        return m
+
+    def _rows(self, m, filler, passes, tiles, softmax, normaliser):
+        """All rows: they get the same operands and do the same, each with its own query."""
+        config = self._config
+        rows = Pattern(Row, config)
+        scores, drains = [], []
+        unit_bits = config.units.bit_length() - 1
+        for index in range(config.rows):
+            m.submodules[f"row_{index}"] = row = rows.another()
+            place, unit = index >> unit_bits, index & (config.units - 1)
+            mine = wire(m, softmax.write_plan & (softmax.plan_row == index), f"plan_of_{index}")
+            m.d.comb += [
+                row.write_query.eq(filler.write_query[index]),
+                row.query_word.eq(filler.query_word),
+                row.query_data.eq(filler.data),
+                row.write_probability.eq(softmax.write & (softmax.place == place)),
+                row.write_plan.eq(mine),
+                row.plan_bank.eq(softmax.plan_bank),
+                row.probability_address.key.eq(softmax.key),
+                row.probability_address.bank.eq(softmax.bank),
+                row.probability.eq(softmax.p.word_select(unit, config.p_bits + 1)),
+                row.plan.eq(softmax.plan),
+                row.step.eq(passes.step),
+                row.swap.eq(passes.swap),
+                row.streamed.eq(tiles.streamed),
+                row.score_beat.eq(passes.score_beat),
+                row.output_beat.eq(passes.output_beat),
+                row.score_address.eq(softmax.score_address),
+                row.drain_address.eq(normaliser.drain_address),
+            ]
+            scores.append(row.score)
+            drains.append(row.drain_data)
+        m.d.comb += [softmax.scores.eq(Cat(scores)), normaliser.drain_data.eq(Cat(drains))]
+
+    def _memory(self, m, bursts, filler, writer):
+        """The memory port; returns whether an answer is an error."""
+        mem, low = self.mem, log2(self._config.bus_bytes)
+        for channel, source in (("ar", bursts.o), ("aw", writer.bursts)):
+            fields = {
+                "addr": Cat(Const(0, low), source.payload.address),
+                "len": source.payload.beats,
+                "size": low,
+                "burst": 1,  # INCR
+                "cache": 3,  # any memory: modifiable, bufferable
+                "valid": source.valid,
+            }
+            m.d.comb += [getattr(mem, channel + name).eq(value) for name, value in fields.items()]
+            m.d.comb += source.ready.eq(getattr(mem, f"{channel}ready"))
+        m.d.comb += [
+            filler.words.payload.eq(mem.rdata),
+            filler.words.valid.eq(mem.rvalid),
+            filler.words_wrong.eq(mem.rresp != Response.OKAY),
+            mem.rready.eq(filler.words.ready),
+            mem.wdata.eq(writer.words.payload.data),
+            mem.wstrb.eq(-1),
+            mem.wlast.eq(writer.words.payload.last),
+            mem.wvalid.eq(writer.words.valid),
+            writer.words.ready.eq(mem.wready),
+            mem.bready.eq(1),
+            writer.answered.eq(mem.bvalid),
+        ]
+        self._read = register(m, mem.rvalid & mem.rready, "word_read")
+        self._written = register(m, mem.wvalid & mem.wready, "word_written")
+        error = Signal()
+        m.d.sync += error.eq(
+            (mem.rvalid & mem.rready & (mem.rresp != Response.OKAY)) | (mem.bvalid & (mem.bresp != Response.OKAY))
+        )
+        return error
+
+    def _control(self, m, bank, modules, events):
+        """Registers, counters and interrupt."""
+        connect(m, flipped(self.csr), bank.bus)
+        loader, passes, commands, writer = modules
+        low = log2(self._config.bus_bytes)
+        running, started = Signal(), Signal()
+        start = wire(m, bank.control.start.value & ~running, "start")
+        quiet = wire(m, ~started & ~loader.running & passes.idle & writer.idle, "quiet")
+        m.d.sync += started.eq(start)
+        # What one of them has handed on is seen by the next one in the cycle after.
+        ended = wire(m, running & quiet & delayed(m, quiet, 1, "quiet_before"), "ended")
+        with m.If(start):
+            m.d.sync += running.eq(1)
+        with m.Elif(ended):
+            m.d.sync += running.eq(0)
+        events = {"done": ended} | events
+        m.d.comb += [getattr(bank.status, name).set.eq(event) for name, event in events.items()]
+        for module in (commands, writer):
+            m.d.comb += module.window_words.eq(bank.window.bytes.value[low:])
+        m.d.comb += [
+            loader.start.eq(start),
+            loader.list_address.eq(bank.list_address.bytes.value[low:]),
+            loader.list_length.eq(bank.list_length.count.value),
+            bank.status.busy.next.eq(running),
+        ]
+        counted = {
+            "cycles": running,
+            "macs": passes.multiplies,
+            "stall_memory": running & passes.waits_memory,
+            "stall_softmax": running & passes.waits_softmax,
+            "stall_output": running & passes.waits_output,
+            "words_read": self._read,
+            "words_written": self._written,
+            "jobs": loader.walk.valid & loader.walk.ready,
+        }
+        clear = bank.control.clear_counters.value
+        for name, event in counted.items():
+            register_ = getattr(bank, name)
+            count = Signal.like(register_.count.next, name=f"count_{name}")
+            m.d.comb += register_.count.next.eq(count)
+            with m.If(clear):
+                m.d.sync += count.eq(0)
+            with m.Elif(event):
+                m.d.sync += count.eq(count + 1)
+        self._span(m, bank.span, passes.multiplies, clear)
+        enabled = [getattr(bank.status, name).value & getattr(bank.irq_enable, name).value for name in EVENTS]
+        m.d.comb += self.irq.eq(Cat(enabled).any())
+
+    @staticmethod
+    def _span(m, span, multiplies, clear):
+        """From the first cycle that multiplied to the last."""
+        passed = Signal.like(span.count.next, name="passed")
+        kept = Signal.like(span.count.next, name="kept")
+        m.d.comb += span.count.next.eq(kept)
+        with m.If(clear):
+            m.d.sync += [passed.eq(0), kept.eq(0)]
+        with m.Else():
+            with m.If(multiplies | passed.any()):
+                m.d.sync += passed.eq(passed + 1)
+            with m.If(multiplies):
+                m.d.sync += kept.eq(passed + 1)

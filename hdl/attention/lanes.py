@@ -1,0 +1,60 @@
+"""A row's multipliers and the tree that adds their products."""
+
+from __future__ import annotations
+
+from amaranth.hdl import Module, Signal, signed
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from hdl.attention.config import ArrayConfig
+from hdl.common.arithmetic import register
+
+
+class Lanes(wiring.Component):
+    """Sums of C products: a stationary operand in each lane times the operand that comes by.
+
+    Latency: 1 + log2(C) cycles, from `streamed` to `sum`. A beat a cycle.
+
+    Members
+    -------
+    load : lanes that take `stationary` into their shadow
+    stationary : of one lane
+    swap : shadows become what the next beat is multiplied by
+    streamed : C bytes, the beat
+    sum : exact
+    """
+
+    def __init__(self, config: ArrayConfig):
+        self._config = config
+        super().__init__(
+            {
+                "load": In(config.lanes),
+                "stationary": In(signed(config.stationary_bits)),
+                "swap": In(1),
+                "streamed": In(8 * config.lanes),
+                "sum": Out(signed(config.partial_bits)),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        config = self._config
+        level = []
+        for lane in range(config.lanes):
+            shadow = Signal(signed(config.stationary_bits), name=f"shadow_{lane}", reset_less=True)
+            active = Signal(signed(config.stationary_bits), name=f"active_{lane}", reset_less=True)
+            with m.If(self.load[lane]):
+                m.d.sync += shadow.eq(self.stationary)
+            with m.If(self.swap):
+                m.d.sync += active.eq(shadow)
+            streamed = self.streamed.word_select(lane, 8).as_signed()
+            product = Signal(signed(config.product_bits), name=f"product_{lane}", reset_less=True)
+            m.d.sync += product.eq(active * streamed)  # |product| <= 2**p_bits * 2**7
+            level.append(product)
+        height = 0
+        while len(level) > 1:
+            height += 1
+            pairs = zip(level[::2], level[1::2], strict=True)
+            level = [register(m, a + b, f"sum_{height}_{k}").as_signed() for k, (a, b) in enumerate(pairs)]
+        m.d.comb += self.sum.eq(level[0])
+        return m

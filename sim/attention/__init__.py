@@ -1,0 +1,1 @@
+"""Golden models, schedules and benches of the attention family."""

@@ -1,0 +1,209 @@
+"""From a problem to the array's list of jobs, and what the list costs: cycles of the array, words of memory.
+
+A job is a run of rows, at most `rows * subtiles`, against a run of tiles of keys, which each of its blocks of rows goes
+through. Under a mask that moves with the query, jobs have half as many blocks: they do half as much beyond the mask,
+and keys and values are read twice as often. Heads that share keys become rows of one job where all see the same keys.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from hdl.attention.config import ArrayConfig
+from sim.attention.problem import DESCRIPTOR_BYTES, OUTPUT_BYTES, Layout, Problem
+
+SOFTMAX_LATENCY_CYCLES = 64
+"""Of a block beside a cycle a score, as the gateware of 16 by 16 shows it."""
+
+Job = dict[str, int]
+"""A descriptor's fields, as `hdl.attention.job_words.FIELDS` names them."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """Rows that lie one after the other in Q and O, and see the keys of one head.
+
+    Attributes
+    ----------
+    first_row, rows : int
+        Rows of Q as (heads * queries, dim).
+    kv_head, head : int
+        Whose keys they see, and whose scale they have.
+    query : int
+        Of the first row, within its head.
+    step : int
+        How far the mask moves from row to row.
+    """
+
+    first_row: int
+    rows: int
+    kv_head: int
+    head: int
+    query: int
+    step: int
+
+
+def jobs(config: ArrayConfig, problem: Problem, layout: Layout) -> Iterator[Job]:
+    """The jobs of a problem, in the order in which they are done."""
+    for run in runs(config, problem):
+        ranges = list(tile_ranges(config, problem, run))
+        for place, (key, tiles, keys) in enumerate(ranges):
+            yield _job(config, problem, layout, run, key, tiles, keys) | {
+                "first": int(place == 0),
+                "last": int(place == len(ranges) - 1),
+            }
+
+
+def runs(config: ArrayConfig, problem: Problem) -> Iterator[Run]:
+    """Rows by jobs: of a head, or of all heads of a group where each of their rows sees the same keys."""
+    for kv_head in range(problem.kv_heads):
+        head = kv_head * problem.group
+        alike = len(set(problem.scales[head : head + problem.group])) == 1
+        stacked = alike and (not problem.mask.causal or problem.queries == 1)
+        moves = problem.mask.causal and not stacked
+        most = config.rows * (max(1, config.subtiles // 2) if moves else config.subtiles)
+        for part in range(1 if stacked else problem.group):
+            count = problem.queries * (problem.group if stacked else 1)
+            for query in range(0, count, most):
+                rows = min(most, count - query)
+                first = (head + part) * problem.queries + query
+                at = 0 if stacked else query
+                yield Run(first, rows, kv_head, head + part, at, int(moves))
+
+
+def tile_ranges(config: ArrayConfig, problem: Problem, run: Run) -> Iterator[tuple[int, int, int]]:
+    """(first key, tiles, end of the keys) of the jobs of a run: tiles that none of its rows needs are left out.
+
+    A run that sees nothing has one tile, as its outputs must be written.
+    """
+    lo, hi = bounds(problem, run)
+    last = min(hi + run.step * (run.rows - 1), problem.keys - 1)
+    start, lanes, found = problem.first_tile, config.lanes, False
+    if problem.first_tile:
+        start = min(start, problem.keys)
+        if last >= 0 and (problem.mask.sink > 0 or lo < start):
+            yield 0, 1, start
+            found = True
+    end = -(-(last + 1 - start) // lanes)  # behind the last tile
+    sink_end = min(end, -(-(problem.mask.sink - start) // lanes)) if problem.mask.sink > start else 0
+    window = max(0, lo - start) // lanes
+    parts = [(0, sink_end), (window, end)] if sink_end < window else [(0 if sink_end else window, end)]
+    for first, behind in parts:
+        if behind > first:
+            yield start + first * lanes, behind - first, problem.keys
+            found = True
+    if not found:
+        yield 0, 1, problem.keys
+
+
+def bounds(problem: Problem, run: Run) -> tuple[int, int]:
+    """The first and the last key that a run's first row sees; they may lie outside of the keys.
+
+    Without a window the first is so low that the last row, whose bounds have moved on, sees key 0 too.
+    """
+    if not problem.mask.causal:
+        return 0, problem.keys - 1
+    at = run.query + problem.keys - problem.queries
+    return run.step * (1 - run.rows) if problem.mask.window is None else at - problem.mask.window + 1, at
+
+
+def _job(config: ArrayConfig, problem: Problem, layout: Layout, run: Run, key: int, tiles: int, keys: int) -> Job:
+    lo, hi = bounds(problem, run)
+    scale = problem.scales[run.head]
+    row_bytes = problem.dim
+    key_row = (run.kv_head * problem.keys + key) * row_bytes
+    return {
+        "rows": run.rows,
+        "chunks": problem.dim // config.lanes,
+        "tiles": tiles,
+        "a": scale.multiplier,
+        "h": scale.shift,
+        "fraction": problem.fraction_bits,
+        "step": run.step,
+        "q_address": layout.q + run.first_row * row_bytes,
+        "q_stride": row_bytes,
+        "k_address": layout.k + key_row,
+        "k_stride": row_bytes,
+        "v_address": layout.v + key_row,
+        "v_stride": row_bytes,
+        "o_address": layout.o + run.first_row * row_bytes * OUTPUT_BYTES,
+        "o_stride": row_bytes * OUTPUT_BYTES,
+        "key": key,
+        "keys": keys,
+        "sink": problem.mask.sink if problem.mask.causal else 0,
+        "lo": lo,
+        "hi": hi,
+    }
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a list of jobs takes.
+
+    Attributes
+    ----------
+    jobs : int
+    passes : int
+        Pairs of a block of rows and a tile of keys of its job; each is a QK pass and a PV pass.
+    needed : int
+        Those of them in which a row of the block may see a key: the limit that tiles set.
+    mac_cycles : int
+        Cycles in which the array multiplies: 2 * dim a pair.
+    words_read, words_written : int
+        Of the memory, descriptors included.
+    """
+
+    jobs: int = 0
+    passes: int = 0
+    needed: int = 0
+    mac_cycles: int = 0
+    words_read: int = 0
+    words_written: int = 0
+
+    def __add__(self, other: Cost) -> Cost:
+        return Cost(*(getattr(self, name) + getattr(other, name) for name in self.__dataclass_fields__))
+
+
+def cost(config: ArrayConfig, problem: Problem) -> Cost:
+    """The whole list's cost, without making the list's descriptors."""
+    layout = Layout(0, 0, 0, 0, 0, 0)
+    return sum((job_cost(config, job) for job in jobs(config, problem, layout)), Cost())
+
+
+def job_cost(config: ArrayConfig, job: Job) -> Cost:
+    """A job's cost: Q, and the rows of K and V below `keys`, are read once; O is written by the last job of rows."""
+    dim = job["chunks"] * config.lanes
+    words_a_row = dim // config.bus_bytes
+    keys = min(job["keys"] - job["key"], job["tiles"] * config.lanes)
+    blocks = -(-job["rows"] // config.rows)
+    passes = blocks * job["tiles"]
+    return Cost(
+        jobs=1,
+        passes=passes,
+        needed=sum(needed_tiles(config, job, block) for block in range(blocks)),
+        mac_cycles=2 * dim * passes,
+        words_read=(job["rows"] + 2 * keys) * words_a_row + DESCRIPTOR_BYTES // config.bus_bytes,
+        words_written=job["last"] * job["rows"] * words_a_row * OUTPUT_BYTES,
+    )
+
+
+def needed_tiles(config: ArrayConfig, job: Job, block: int) -> int:
+    """Tiles of a job in which a block of its rows may see a key."""
+    first_row, last_row = block * config.rows, min((block + 1) * config.rows, job["rows"]) - 1
+    lo, hi = job["lo"] + job["step"] * first_row, job["hi"] + job["step"] * last_row
+    behind = (min(job["keys"] - 1, hi) - job["key"]) // config.lanes + 1
+    behind = max(0, min(job["tiles"], behind))
+    sink_end = max(0, -(-(job["sink"] - job["key"]) // config.lanes))
+    window = (lo - job["key"]) // config.lanes
+    return behind - max(0, min(window, behind) - min(sink_end, behind))
+
+
+def span_cycles(config: ArrayConfig, mac_cycles: int, dim: int) -> int:
+    """Cycles from the first multiplication to the last of many blocks, where memory and normaliser are fast enough.
+
+    Softmax units that only just keep up (rows * lanes scores in 2 * dim cycles) leave the first QK pass, the latency of
+    the last block's softmax and its PV pass uncovered; faster ones catch up while blocks wait for their PV passes.
+    """
+    just = config.rows_per_unit * config.lanes >= 2 * dim
+    return mac_cycles + (2 * dim + SOFTMAX_LATENCY_CYCLES if just else 0)

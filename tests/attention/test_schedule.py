@@ -1,0 +1,191 @@
+"""Lists of jobs: every pair of a query and a key once, the golden model's results, and their cost by counting."""
+
+import numpy as np
+import pytest
+
+from hdl.attention.config import ArrayConfig
+from hdl.attention.job_words import pack_job
+from sim.attention import array_vectors
+from sim.attention.array_model import Array, possible, unpack_job
+from sim.attention.masks import Mask
+from sim.attention.problem import Layout, Problem
+from sim.attention.quantise import LogitScale
+from sim.attention.schedule import cost, job_cost, jobs, needed_tiles
+
+SMALL = ArrayConfig.parse({"rows": 4, "lanes": 4, "dim": 16, "subtiles": 4, "bus_bits": 32})
+LARGE = ArrayConfig.parse({"rows": 16, "lanes": 16, "dim": 64, "subtiles": 8, "bus_bits": 64})
+NOWHERE = Layout(0, 0, 0, 0, 0, 0)
+
+
+def random_problem(rng, config):
+    kv_heads, group = int(rng.integers(1, 3)), int(rng.integers(1, 4))
+    queries, keys = int(rng.choice([1, rng.integers(1, 60)])), int(rng.integers(1, 90))
+    mask = Mask()
+    if rng.random() < 0.7:
+        window = int(rng.integers(1, 40)) if rng.random() < 0.6 else None
+        mask = Mask(True, window, int(rng.integers(0, 12)) if window else 0)
+    scale = LogitScale(1 << 15, 20)
+    scales = (scale,) * (kv_heads * group)
+    if rng.random() < 0.3:
+        scales = (LogitScale(1 << 14, 31), *scales[1:])
+    first = int(rng.choice([0, 0, 1, config.lanes]))
+    return Problem(kv_heads * group, kv_heads, queries, keys, 2 * config.lanes, mask, scales, 8, first)
+
+
+def tiles_of(config, job):
+    for tile in range(job["tiles"]):
+        start = job["key"] + tile * config.lanes
+        yield start, min(start + config.lanes, job["keys"])
+
+
+def seen_by(job, rows):
+    """bool (rows, keys below `keys`), from the descriptor, as the paper says it."""
+    r, j = np.meshgrid(rows, np.arange(job["keys"]), indexing="ij")
+    lo, hi = job["lo"] + job["step"] * r, job["hi"] + job["step"] * r
+    return (j <= hi) & ((j < job["sink"]) | (j >= lo))
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_every_visible_pair_is_done_once(seed):
+    rng = np.random.default_rng(seed)
+    problem = random_problem(rng, SMALL)
+    count = np.zeros((problem.heads * problem.queries, problem.kv_heads, problem.keys), int)
+    finished = np.zeros(problem.heads * problem.queries, int)
+    layout = Layout.of(SMALL, problem, 0)
+    for job in jobs(SMALL, problem, layout):
+        assert possible(SMALL, job)
+        row = (job["q_address"] - layout.q) // problem.dim
+        kv_head, key = divmod((job["k_address"] - layout.k) // problem.dim, problem.keys)
+        assert key == job["key"]
+        assert job["v_address"] - layout.v == job["k_address"] - layout.k
+        assert job["o_address"] - layout.o == 2 * row * problem.dim
+        rows = np.arange(job["rows"])
+        seen = seen_by(job, rows)
+        for start, stop in tiles_of(SMALL, job):
+            count[row + rows, kv_head, start:stop] += seen[:, start:stop]
+        finished[row + rows] += job["last"]
+    assert (finished == 1).all()
+    valid = problem.mask.spans(problem.queries, problem.keys).valid(0, problem.keys)
+    wanted = np.zeros_like(count)
+    for head in range(problem.heads):
+        wanted[head * problem.queries : (head + 1) * problem.queries, head // problem.group] = valid
+    assert (count == wanted).all()
+    assert problem.visible_pairs == wanted.sum()
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_cost_is_what_counting_says(seed):
+    rng = np.random.default_rng(seed)
+    problem = random_problem(rng, SMALL)
+    for job in jobs(SMALL, problem, NOWHERE):
+        needed = 0
+        for block in range(0, job["rows"], 4):
+            rows = np.arange(block, min(block + 4, job["rows"]))
+            # Of each tile, whether it has a key below the last row's end and, if not of the sink, above the first's.
+            lo, hi = job["lo"] + job["step"] * rows[0], job["hi"] + job["step"] * rows[-1]
+            mine = [
+                start < job["keys"] and start <= hi and (start < job["sink"] or start + 3 >= lo)
+                for start, _ in tiles_of(SMALL, job)
+            ]
+            assert needed_tiles(SMALL, job, block // 4) == sum(mine)
+            seen = seen_by(job, rows)
+            for (start, stop), is_needed in zip(tiles_of(SMALL, job), mine, strict=True):
+                assert is_needed or not seen[:, start:stop].any()
+            needed += sum(mine)
+        rows_read = set()
+        for start, stop in tiles_of(SMALL, job):
+            rows_read |= set(range(start, stop))
+        found = job_cost(SMALL, job)
+        passes = -(-job["rows"] // 4) * job["tiles"]
+        assert (found.needed, found.passes, found.mac_cycles) == (needed, passes, 2 * 8 * passes)
+        assert found.words_read == (job["rows"] + 2 * len(rows_read)) * 2 + 16
+        assert found.words_written == (job["rows"] * 4 if job["last"] else 0)
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_a_list_done_in_memory_is_the_golden_model(seed):
+    arrays = array_vectors.random_arrays(SMALL, seed, 40)
+    array_vectors.check(SMALL, arrays)
+    job = array_vectors.job(SMALL, arrays)
+    memory = job.image.copy()
+    status = Array(SMALL, memory, job.registers["window"]).run(
+        job.registers["list_address"], job.registers["list_length"]
+    )
+    wanted = array_vectors.model(SMALL, arrays)
+    got = memory[job.result.start : job.result.stop].view("<i2").reshape(arrays["q"].shape)
+    np.testing.assert_array_equal(got, wanted["o"])
+    assert "done" in status
+    assert sum((name in status) << bit for bit, name in enumerate(array_vectors.STATUS)) == wanted["status"][0]
+    np.testing.assert_array_equal(memory[: job.result.start], job.image[: job.result.start])
+
+
+def test_random_arrays_reach_everything():
+    seen, statuses = set(), 0
+    for seed in range(60):
+        arrays = array_vectors.random_arrays(SMALL, seed, 40)
+        problem = array_vectors.problem_of(arrays)
+        seen |= {("causal", problem.mask.causal), ("window", problem.mask.window is not None)}
+        seen |= {("group", problem.group > 1), ("first", problem.first_tile), ("one query", problem.queries == 1)}
+        statuses |= int(array_vectors.model(SMALL, arrays)["status"][0])
+    assert seen >= {(name, flag) for name in ("causal", "window", "group", "one query") for flag in (False, True)}
+    assert seen >= {("first", count) for count in (0, 1, 4)}
+    assert statuses == 15
+
+
+def dense(queries, keys, mask="dense", heads=1, config=LARGE):
+    problem = Problem(heads, heads, queries, keys, 64, Mask.parse(mask), (LogitScale(1 << 15, 20),) * heads)
+    return problem, cost(config, problem)
+
+
+def test_costs_by_hand():
+    _, found = dense(512, 512)
+    assert found.mac_cycles == 2 * 512 * 512 * 64 // 256
+    assert found.jobs == 4
+    assert found.words_read == (512 * 64 + 4 * 2 * 512 * 64 + 4 * 64) // 8
+    assert found.words_written == 512 * 64 * 2 // 8
+    _, found = dense(1024, 1024, "causal")
+    assert found.needed == 64 * 65 // 2  # blocks and tiles of 16: block b needs b + 1 tiles
+    assert found.passes == sum(4 * 4 * (job + 1) for job in range(16))  # jobs of four blocks
+    problem, found = dense(4096, 4096, "lambda:4+1020")
+    assert problem.visible_pairs == sum(min(i + 1, 1020) + min(4, max(0, i - 1019)) for i in range(4096))
+    # Block b sees tiles from its first query's window on, to its last query's; and the sink's, tile 0.
+    tiles = [b - max(0, (16 * b - 1019) // 16) + 1 + (16 * b - 1019 >= 16) for b in range(256)]
+    assert found.needed == sum(tiles)
+    assert found.needed < found.passes < 1.06 * found.needed
+
+
+@pytest.mark.parametrize(("subtiles", "most"), [(8, 5.0), (16, 4.6), (64, 4.2)])
+def test_traffic_of_long_sequences_is_near_the_limit(subtiles, most):
+    """words * M / (N^2 d^2), in elements of Q, K, V and O; M = 2 R T d + 4 C d elements of buffers."""
+    config = ArrayConfig.parse({"rows": 16, "lanes": 16, "dim": 64, "subtiles": subtiles, "bus_bits": 64})
+    n = 1 << 16
+    _, found = dense(n, n, config=config)
+    elements = found.words_read * 8 - found.jobs * 64 + found.words_written * 4
+    assert elements == 2 * n * 64 + 2 * n * 64 * -(-n // (16 * subtiles))
+    buffers = 2 * 16 * subtiles * 64 + 4 * 16 * 64
+    assert 4 < elements * buffers / (n * n * 64 * 64) <= most + 0.05 * (subtiles == 8)
+
+
+def test_descriptors_come_back():
+    problem, _ = dense(100, 70, "lambda:3+20")
+    for job in jobs(LARGE, problem, Layout.of(LARGE, problem, 9)):
+        assert unpack_job(pack_job(job)) == job
+    assert unpack_job(b"\0" * 3 + b"\x80" + b"\0" * 60) is None
+
+
+def test_impossible_problems_are_refused():
+    mask, scale = Mask(), LogitScale(1, 31)
+    right = {"heads": 2, "kv_heads": 1, "queries": 3, "keys": 3, "dim": 32, "mask": mask, "scales": (scale, scale)}
+    Problem(**right).check(LARGE)
+    for field, (value, said) in {
+        "kv_heads": (3, "heads must be a multiple of kv_heads = 3, not 2"),
+        "queries": (0, "queries must be in 1..4194304, not 0"),
+        "keys": (0, "keys must be in 1..4194303, not 0"),
+        "dim": (40, "d must be a multiple of 16 lanes in 32..64, not 40"),
+        "first_tile": (17, "the first tile must have 0..16 keys, not 17"),
+        "fraction_bits": (7, "fraction bits must be in 8..16, not 7"),
+        "mask": (Mask(True, 3, 1 << 22), "sink and window must be below 4194304, not 4194304 and 3"),
+    }.items():
+        with pytest.raises(ValueError) as error:
+            Problem(**(right | {field: value})).check(LARGE)
+        assert str(error.value) == said
