@@ -1,6 +1,6 @@
 # niello: a small YAML file into verified hardware.
 #
-#   make                 sets up .venv, then: Verilog of a design of each block, handwritten digits through the default
+#   make                 sets up .venv, then: Verilog of a design of each family, handwritten digits through the default
 #                        design on every engine, its bitstream and its report
 #   make test            the tests (quick); make test-deep: the long ones; make test-all: both
 #

@@ -64,7 +64,7 @@ class Block:
     component : `module:Class`, or a function; called with the config
     vectors : module
     bench : module, or several with commas between
-    default : the named design that stands for it where one of each block is wanted
+    default : the named design that stands for it; the first block's of a family stands for the family
     from_memory : it works from memory to memory; else its traffic is streams
     proof : `module:Class`, called with the config: gateware that asserts what the block must never do, with the block
         itself inside; "" if there is none

@@ -32,7 +32,8 @@ def demo(design_name: str, board: str | None, plain: bool) -> dict[str, Any]:
     design = load_design(design_name)
     exhibit = exhibit_of(design)
     route = Route.of(design, board)
-    others = [Route.of(load_design(block.default)) for block in BLOCKS.values() if block.default != design.name]
+    families = {block.family: block for block in reversed(BLOCKS.values()) if block.family != design.block.family}
+    others = [Route.of(load_design(block.default)) for block in reversed(families.values())]
     # The serial line of board-sim is the slowest engine: it starts first.
     tasks = {_identity(route, engine): _digits_task(route, exhibit, engine) for engine in reversed(SAMPLES)}
 
