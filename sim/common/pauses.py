@@ -21,8 +21,8 @@ def pauses(share: float, run_cycles: Sequence[int] = RUN_CYCLES) -> Iterator[boo
             yield resting
 
 
-def pause_all(model: Any, share: float) -> None:
+def pause_all(model: Any, share: float, run_cycles: Sequence[int] = RUN_CYCLES) -> None:
     """Every channel of an AXI4 or AXI4-Lite manager or memory rests for that share of the cycles, each by itself."""
     write, read = model.write_if, model.read_if
     for channel in (write.aw_channel, write.w_channel, write.b_channel, read.ar_channel, read.r_channel):
-        channel.set_pause_generator(pauses(share))
+        channel.set_pause_generator(pauses(share, run_cycles))

@@ -20,8 +20,8 @@ from hdl.common.registers import load_registers
 from hdl.pim.channel_config import ChannelConfig
 from hdl.pim.commands import GB, LAST, Command, Instruction, Op, decode_program, encode_program
 from sim.common.beats import Beats
+from sim.common.register_edge import RegisterEdge
 from sim.common.runner import CLOCK_PERIOD_NS
-from sim.common.streams import Edge
 from sim.common.vectors import Arrays
 from sim.pim import channel_vectors as vectors
 from sim.pim.channel_model import Channel
@@ -41,8 +41,10 @@ SETTLE_CYCLES = 100
 WHOLE = (1 << CONFIG.banks) - 1
 
 
-class Bench(Edge):
+class Bench(RegisterEdge):
     """The block, and beside it the golden model of its device."""
+
+    MAP = REGISTERS
 
     @classmethod
     async def start(cls, dut: Any, stall: float = 0) -> Bench:
@@ -103,12 +105,6 @@ class Bench(Edge):
         device = Device(CONFIG)
         await self.check(device, self.filling())
         return device
-
-    async def read(self, register: str) -> int:
-        return int(await self.registers["csr"].read_dword(REGISTERS[register].offset_bytes))
-
-    async def write(self, register: str, value: int) -> None:
-        await self.registers["csr"].write_dword(REGISTERS[register].offset_bytes, value)
 
 
 @cocotb.test()

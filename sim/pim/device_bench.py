@@ -20,7 +20,7 @@ from hdl.common.registers import load_registers
 from hdl.pim.commands import Command
 from hdl.pim.device_config import DeviceConfig
 from hdl.pim.violations import Violation
-from sim.common.streams import Edge
+from sim.common.register_edge import RegisterEdge
 from sim.pim import device_vectors
 from sim.pim.device_model import Device
 
@@ -57,8 +57,10 @@ def filling() -> dict[str, npt.NDArray[Any]]:
     return arrays
 
 
-class Bench(Edge):
+class Bench(RegisterEdge):
     """The block, and its golden model beside it."""
+
+    MAP = REGISTERS
 
     model: Device
 
@@ -88,12 +90,6 @@ class Bench(Edge):
         while not self.sources["command"].idle():
             await RisingEdge(self.clock)
         await ClockCycles(self.clock, SETTLE_CYCLES)
-
-    async def read(self, register: str) -> int:
-        return int(await self.registers["csr"].read_dword(REGISTERS[register].offset_bytes))
-
-    async def write(self, register: str, value: int) -> None:
-        await self.registers["csr"].write_dword(REGISTERS[register].offset_bytes, value)
 
     async def inject(self, bank: int, word: int, mask: int) -> None:
         """Let the next write of a bank be wrong, in the block and in the model."""

@@ -17,7 +17,7 @@ from cocotb.triggers import ClockCycles
 
 from hdl.common.registers import load_registers
 from hdl.pim.dispatch_config import MOST_DEVICES, NO_DEVICE, DispatchConfig
-from sim.common.streams import Edge
+from sim.common.register_edge import RegisterEdge
 from sim.pim.dispatch_model import dispatch
 from sim.pim.dispatch_vectors import RESULT_BYTES, pack, random_arrays
 
@@ -27,8 +27,10 @@ SATURATED, BUSY = (REGISTERS["status"][name].mask for name in ("saturated", "bus
 Tokens = npt.NDArray[np.uint16]
 
 
-class Bench(Edge):
+class Bench(RegisterEdge):
     """The block with a bus model on each of its interfaces, and the table that its registers hold."""
+
+    MAP = REGISTERS
 
     table: list[tuple[int, int]]
 
@@ -49,12 +51,6 @@ class Bench(Edge):
             beats = np.frombuffer(packet, np.uint8).reshape(-1, RESULT_BYTES)
             assert beats[:, 0].tolist() == device[row].tolist()
             assert np.ascontiguousarray(beats[:, 1:]).view("<u4")[:, 0].tolist() == time[row].tolist()
-
-    async def read(self, register: str) -> int:
-        return int(await self.registers["csr"].read_dword(REGISTERS[register].offset_bytes))
-
-    async def write(self, register: str, value: int) -> None:
-        await self.registers["csr"].write_dword(REGISTERS[register].offset_bytes, value)
 
     async def set_table(self, table: list[tuple[int, int]]) -> None:
         for device, (read, token) in enumerate(table):

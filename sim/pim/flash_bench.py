@@ -16,7 +16,7 @@ from cocotb.triggers import ClockCycles, RisingEdge
 
 from hdl.common.registers import load_registers
 from hdl.pim.flash_config import FlashConfig, FlashOp
-from sim.common.streams import Edge
+from sim.common.register_edge import RegisterEdge
 from sim.pim import flash_model
 from sim.pim.flash_model import Command
 from sim.pim.flash_rules import FlashRules
@@ -27,8 +27,10 @@ REGISTERS = load_registers(*CONFIG.register_source)
 BAD_COMMAND, BUSY = (REGISTERS["status"][name].mask for name in ("bad_command", "busy"))
 
 
-class Bench(Edge):
+class Bench(RegisterEdge):
     """The block with a bus model on each of its interfaces, and a watch on the flash bus."""
+
+    MAP = REGISTERS
 
     @classmethod
     async def start(cls, dut: Any, stall: float = 0) -> Bench:
@@ -69,12 +71,6 @@ class Bench(Edge):
             assert got == packet.tobytes(), command
             offset = command.offset if command.op == FlashOp.READ_SLICE else 0
             assert got == self.rules.take(command.plane, offset, len(packet)), command
-
-    async def read(self, register: str) -> int:
-        return int(await self.registers["csr"].read_dword(REGISTERS[register].offset_bytes))
-
-    async def write(self, register: str, value: int) -> None:
-        await self.registers["csr"].write_dword(REGISTERS[register].offset_bytes, value)
 
 
 def some_commands(count: int) -> list[Command]:

@@ -16,7 +16,7 @@ from cocotb.triggers import ClockCycles
 
 from hdl.common.registers import load_registers
 from hdl.pim.flash_ecc_config import FlashEccConfig
-from sim.common.streams import Edge
+from sim.common.register_edge import RegisterEdge
 from sim.pim import flash_ecc_model
 from sim.pim.flash_ecc_vectors import model, pack, random_arrays
 
@@ -26,8 +26,10 @@ DECODES = CONFIG.direction == "decode"
 COUNTERS = ("corrected", "dropped", "repaired", "zeroed")
 
 
-class Bench(Edge):
+class Bench(RegisterEdge):
     """The block with a bus model on each of its interfaces."""
+
+    MAP = REGISTERS
 
     @classmethod
     async def start(cls, dut: Any, stall: float = 0) -> Bench:
@@ -43,9 +45,6 @@ class Bench(Edge):
         for want in model(CONFIG, arrays)["q"]:
             (got,) = await self.receive("q", 1, timeout_cycles=32 * CONFIG.page_bytes)
             assert got == want.tobytes()
-
-    async def read(self, register: str) -> int:
-        return int(await self.registers["csr"].read_dword(REGISTERS[register].offset_bytes))
 
 
 def pages(count: int) -> dict[str, Any]:

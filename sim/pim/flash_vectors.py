@@ -21,6 +21,7 @@ from sim.common.beats import Beats, data_of
 from sim.common.stimulus import integers
 from sim.common.vectors import Arrays, ArraySpec, check_arrays
 from sim.pim import flash_model
+from sim.pim.command_words import check_data, joined, split, traffic
 from sim.pim.flash_model import Command
 
 LATENCY_BY_BENCH = True
@@ -39,12 +40,12 @@ _FIELDS = (COMMAND_OP, COMMAND_PLANE, COMMAND_PAGE, COMMAND_OFFSET, COMMAND_COUN
 def word_of(command: Command) -> int:
     """A command's 64 bits."""
     values = (command.op, command.plane, command.page, command.offset, command.count)
-    return sum(value << field.start for value, field in zip(values, _FIELDS, strict=True))
+    return joined(values, _FIELDS)
 
 
 def command_of(word: int) -> Command:
     """The command of 64 bits."""
-    return Command(*(word >> field.start & (1 << field.stop - field.start) - 1 for field in _FIELDS))
+    return Command(*split(word, _FIELDS))
 
 
 def check(config: FlashConfig, arrays: Mapping[str, Any]) -> None:
@@ -56,9 +57,7 @@ def check(config: FlashConfig, arrays: Mapping[str, Any]) -> None:
         With one line that names array, expected and received.
     """
     check_arrays(INPUTS, arrays)
-    need = sum(command.data_bytes(config) for command in _commands(arrays))
-    if len(arrays["data"]) != need:
-        raise ValueError(f"data must be {need} bytes, as the commands take, not {len(arrays['data'])}")
+    check_data(arrays["data"], sum(command.data_bytes(config) for command in _commands(arrays)))
 
 
 def model(config: FlashConfig, arrays: Mapping[str, Any]) -> Arrays:
@@ -76,8 +75,7 @@ def pack(config: FlashConfig, arrays: Mapping[str, Any]) -> dict[str, Beats]:
 
 def packed(commands: Sequence[Command], data: npt.NDArray[np.uint8]) -> dict[str, Beats]:
     """Traffic of commands and their data."""
-    words = np.array([word_of(command) for command in commands], "<u8")
-    return {"command": Beats(words.view(np.uint8).reshape(-1, 8)), "data": Beats(data.reshape(-1, 1))}
+    return traffic([word_of(command) for command in commands], data)
 
 
 def expected_beats(config: FlashConfig, arrays: Mapping[str, Any]) -> dict[str, int]:

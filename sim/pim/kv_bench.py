@@ -18,7 +18,7 @@ from cocotb.triggers import ClockCycles
 from hdl.common.registers import load_registers
 from hdl.pim.kv_config import KvConfig, KvOp
 from sim.common.beats import Beats
-from sim.common.streams import Edge
+from sim.common.register_edge import RegisterEdge
 from sim.pim import flash_vectors, kv_model, kv_vectors
 from sim.pim.kv_model import KvCommand, KvResult
 
@@ -29,8 +29,10 @@ STATUS = {name: REGISTERS["status"][name].mask for name in ("bad_command", "bad_
 APPEND, QUERY = KvCommand(KvOp.APPEND), KvCommand(KvOp.QUERY, 0, 1, 1, 1 << 20)
 
 
-class Bench(Edge):
+class Bench(RegisterEdge):
     """The block with a bus model on each of its interfaces."""
+
+    MAP = REGISTERS
 
     @classmethod
     async def start(cls, dut: Any, stall: float = 0) -> Bench:
@@ -60,12 +62,6 @@ class Bench(Edge):
             assert flash_vectors.command_of(int.from_bytes(word, "little")) == command
         assert b"".join(await self.receive("flash_data", len(found.flash_data))) == found.flash_data.tobytes()
         return found
-
-    async def read(self, register: str) -> int:
-        return int(await self.registers["csr"].read_dword(REGISTERS[register].offset_bytes))
-
-    async def write(self, register: str, value: int) -> None:
-        await self.registers["csr"].write_dword(REGISTERS[register].offset_bytes, value)
 
     async def idle(self) -> None:
         """Wait until no command is being done."""

@@ -17,6 +17,7 @@ from sim.common.beats import Beats, data_of
 from sim.common.stimulus import integers, last_flags
 from sim.common.vectors import Arrays, ArraySpec, check_arrays
 from sim.pim import flash_model, flash_vectors, kv_model
+from sim.pim.command_words import check_data, joined, split, traffic
 from sim.pim.kv_model import KvCommand, KvResult
 
 LATENCY_BY_BENCH = True
@@ -39,12 +40,12 @@ _FIELDS = (COMMAND_OP, COMMAND_HEAD, COMMAND_R, COMMAND_K, COMMAND_SCALE)
 def word_of(command: KvCommand) -> int:
     """A command's 64 bits."""
     values = (command.op, command.head, command.r, command.k, command.scale)
-    return sum(value << place.start for value, place in zip(values, _FIELDS, strict=True))
+    return joined(values, _FIELDS)
 
 
 def command_of(word: int) -> KvCommand:
     """The command of 64 bits."""
-    return KvCommand(*(word >> place.start & (1 << place.stop - place.start) - 1 for place in _FIELDS))
+    return KvCommand(*split(word, _FIELDS))
 
 
 def flash_of(config: KvConfig, read_cycles: int | None = None) -> FlashConfig:
@@ -72,9 +73,7 @@ def check(config: KvConfig, arrays: Mapping[str, Any]) -> None:
         With one line that names array, expected and received.
     """
     check_arrays(INPUTS, arrays)
-    need = sum(command.data_bytes(config) for command in _commands(arrays))
-    if len(arrays["data"]) != need:
-        raise ValueError(f"data must be {need} bytes, as the commands take, not {len(arrays['data'])}")
+    check_data(arrays["data"], sum(command.data_bytes(config) for command in _commands(arrays)))
 
 
 def model(config: KvConfig, arrays: Mapping[str, Any]) -> Arrays:
@@ -96,11 +95,7 @@ def pack(config: KvConfig, arrays: Mapping[str, Any]) -> dict[str, Beats]:
 
 def packed(commands: Sequence[KvCommand], data: npt.NDArray[np.int8]) -> dict[str, Beats]:
     """Traffic of commands and their data."""
-    words = np.array([word_of(command) for command in commands], "<u8")
-    return {
-        "command": Beats(words.view(np.uint8).reshape(-1, 8)),
-        "data": Beats(data.view(np.uint8).reshape(-1, 1)),
-    }
+    return traffic([word_of(command) for command in commands], data)
 
 
 def answers(config: KvConfig, found: KvResult) -> Beats:

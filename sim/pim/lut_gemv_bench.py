@@ -16,8 +16,8 @@ from cocotb.triggers import ClockCycles
 
 from hdl.common.registers import load_registers
 from hdl.pim.lut_gemv_config import RESULT_FORMATS, LutGemvConfig
+from sim.common.register_edge import RegisterEdge
 from sim.common.stimulus import integers
-from sim.common.streams import Edge
 from sim.pim import lut_gemv_model
 from sim.pim.lut_gemv_model import LutJob
 from sim.pim.lut_gemv_vectors import packed, random_scales
@@ -45,8 +45,10 @@ def random_job(**given: Any) -> LutJob:
     return LutJob(**{"scale": random_scales(rng, len(fields["index"]))} | fields)
 
 
-class Bench(Edge):
+class Bench(RegisterEdge):
     """The block with a bus model on each of its interfaces."""
+
+    MAP = REGISTERS
 
     @classmethod
     async def start(cls, dut: Any, stall: float = 0) -> Bench:
@@ -69,12 +71,6 @@ class Bench(Edge):
         """Send jobs and compare the results with the golden model's."""
         self.give(jobs)
         assert await self.results(len(jobs)) == [lut_gemv_model.run(CONFIG, job).y.tolist() for job in jobs]
-
-    async def read(self, register: str) -> int:
-        return int(await self.registers["csr"].read_dword(REGISTERS[register].offset_bytes))
-
-    async def write(self, register: str, value: int) -> None:
-        await self.registers["csr"].write_dword(REGISTERS[register].offset_bytes, value)
 
     async def sticky(self, mask: int) -> None:
         """This status bit alone is set, raises the interrupt if enabled, and goes when it is cleared."""

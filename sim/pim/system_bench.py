@@ -20,7 +20,7 @@ from hdl.pim.commands import Instruction, Op
 from hdl.pim.system_config import SystemConfig, SystemInstruction, decode_system_program, encode_system_program
 from hdl.pim.vector_config import LAST, LINK, VectorInstruction, VectorOp
 from sim.common.beats import Beats
-from sim.common.streams import Edge
+from sim.common.register_edge import RegisterEdge
 from sim.pim import system_vectors
 from sim.pim.system_model import System
 
@@ -30,8 +30,10 @@ END = VectorInstruction(VectorOp.END)
 LANES = CONFIG.vector.lanes
 
 
-class Bench(Edge):
+class Bench(RegisterEdge):
     """The block with a bus model on each of its interfaces."""
+
+    MAP = REGISTERS
 
     @classmethod
     async def start(cls, dut: Any, stall: float = 0) -> Bench:
@@ -69,12 +71,6 @@ class Bench(Edge):
         while not await self.read("vector_status") & mask:
             pass
         await self.write("vector_status", mask)
-
-    async def read(self, register: str) -> int:
-        return int(await self.registers["csr"].read_dword(REGISTERS[register].offset_bytes))
-
-    async def write(self, register: str, value: int) -> None:
-        await self.registers["csr"].write_dword(REGISTERS[register].offset_bytes, value)
 
 
 @cocotb.test()

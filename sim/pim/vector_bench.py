@@ -25,7 +25,7 @@ from hdl.pim.vector_config import (
     VectorOp,
     encode_vector_program,
 )
-from sim.common.streams import Edge
+from sim.common.register_edge import RegisterEdge
 from sim.pim.vector_model import VectorUnit, beats_of
 from sim.pim.vector_vectors import model, pack, random_arrays
 
@@ -35,8 +35,10 @@ END = VectorInstruction(VectorOp.END)
 COUNTERS = ("instructions", "cycles")
 
 
-class Bench(Edge):
+class Bench(RegisterEdge):
     """The block with a bus model on each of its interfaces."""
+
+    MAP = REGISTERS
 
     @classmethod
     async def start(cls, dut: Any, stall: float = 0) -> Bench:
@@ -75,12 +77,6 @@ class Bench(Edge):
         while not await self.read("status") & mask:
             pass
         await self.write("status", mask)
-
-    async def read(self, register: str) -> int:
-        return int(await self.registers["csr"].read_dword(REGISTERS[register].offset_bytes))
-
-    async def write(self, register: str, value: int) -> None:
-        await self.registers["csr"].write_dword(REGISTERS[register].offset_bytes, value)
 
 
 @cocotb.test()

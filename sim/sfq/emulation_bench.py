@@ -17,7 +17,7 @@ from cocotb.triggers import ClockCycles
 from hdl.common.registers import load_registers
 from hdl.sfq.config import EmulationConfig
 from sim.common.beats import Beats
-from sim.common.streams import Edge
+from sim.common.register_edge import RegisterEdge
 from sim.common.vectors import Arrays
 from sim.sfq import emulation_vectors as vectors
 
@@ -28,8 +28,10 @@ FEW, MANY = 12, 80
 """Pulses of a run."""
 
 
-class Bench(Edge):
+class Bench(RegisterEdge):
     """The block with a bus model on each of its interfaces."""
+
+    MAP = REGISTERS
 
     @classmethod
     async def start(cls, dut: Any, *, stimulus: float = 0, capture: float = 0) -> Bench:
@@ -49,12 +51,6 @@ class Bench(Edge):
         got = vectors.unpack(CONFIG, arrays, {"capture": Beats(data, last)})
         for name, right in vectors.model(CONFIG, arrays).items():
             assert got[name].tolist() == right.tolist(), name
-
-    async def read(self, register: str) -> int:
-        return int(await self.registers["csr"].read_dword(REGISTERS[register].offset_bytes))
-
-    async def write(self, register: str, value: int) -> None:
-        await self.registers["csr"].write_dword(REGISTERS[register].offset_bytes, value)
 
 
 def arrays_of(pulses: int) -> Arrays:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from hdl.common.registers import load_registers
 from hdl.sfq.network_config import StochasticConfig
 from hdl.sfq.network_packets import Packet
-from sim.common.streams import Edge
+from sim.common.register_edge import RegisterEdge
 from sim.common.vectors import Arrays
 from sim.sfq import network_vectors as vectors
 from sim.sfq.network_model import Program, run
@@ -57,8 +57,10 @@ def empty() -> Words:
     return np.array([Packet.WINDOW], np.uint32)
 
 
-class Bench(Edge):
+class Bench(RegisterEdge):
     """The block with a bus model on each of its interfaces, and what it is loaded with."""
+
+    MAP = REGISTERS
 
     program: Program
 
@@ -95,12 +97,6 @@ class Bench(Edge):
         """Send windows and compare the counts with the model's."""
         self.send("x", vectors.beats_of([vectors.window_packet(CONFIG, one) for one in windows]))
         assert await self.results(len(windows)) == self.counts(windows)
-
-    async def read(self, register: str) -> int:
-        return int(await self.registers["csr"].read_dword(REGISTERS[register].offset_bytes))
-
-    async def write(self, register: str, value: int) -> None:
-        await self.registers["csr"].write_dword(REGISTERS[register].offset_bytes, value)
 
 
 @cocotb.test()

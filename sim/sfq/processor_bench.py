@@ -21,7 +21,7 @@ from hdl.sfq.processor_config import ProcessorConfig
 from hdl.sfq.processor_image import make_program, read_answers, run_words
 from hdl.sfq.processor_words import Opcode, Status, word
 from sim.common.beats import Beats
-from sim.common.streams import Edge
+from sim.common.register_edge import RegisterEdge
 from sim.common.vectors import Arrays
 from sim.sfq import processor_vectors as vectors
 
@@ -32,8 +32,10 @@ MOST_DELIVERIES = 400
 """Of a random case: some netlists with loops take more cycles than the bench waits."""
 
 
-class Bench(Edge):
+class Bench(RegisterEdge):
     """The block with a bus model on each of its interfaces."""
+
+    MAP = REGISTERS
 
     @classmethod
     async def start(cls, dut: Any, *, words: float = 0, answers: float = 0) -> Bench:
@@ -55,16 +57,6 @@ class Bench(Edge):
         got, right = vectors.unpack(CONFIG, arrays, {"answers": await self.packet()}), vectors.model(CONFIG, arrays)
         for name, array in right.items():
             np.testing.assert_array_equal(got[name], array, name)
-
-    async def read(self, register: str) -> int:
-        return int(await self.registers["csr"].read_dword(REGISTERS[register].offset_bytes))
-
-    async def write(self, register: str, value: int) -> None:
-        await self.registers["csr"].write_dword(REGISTERS[register].offset_bytes, value)
-
-    async def interrupt(self) -> int:
-        await ClockCycles(self.clock, 2)
-        return int(self.dut.irq.value)
 
 
 def random_case(pulses: int = PULSES) -> Arrays:

@@ -20,9 +20,9 @@ from cocotbext.axi import AxiLiteBus, AxiLiteMaster, AxiStreamBus, AxiStreamSink
 from hdl.common.registers import load_registers
 from hdl.simd.config import DotConfig
 from sim.common.beats import Beats
+from sim.common.register_edge import RegisterEdge
 from sim.common.runner import CLOCK_PERIOD_NS
 from sim.common.stimulus import integers, last_flags, packet_lengths
-from sim.common.streams import Edge
 from sim.simd.dot_model import dot_packets
 
 CONFIG = DotConfig.parse(json.loads(os.environ["NIELLO_CONFIG"]))
@@ -50,8 +50,10 @@ def random_lengths(count: int) -> list[int]:
     return packet_lengths(np.random.default_rng(random.getrandbits(64)), count, 6)
 
 
-class Bench(Edge):
+class Bench(RegisterEdge):
     """The block with a bus model on each of its interfaces."""
+
+    MAP = REGISTERS
 
     @classmethod
     async def start(cls, dut: Any, *, a: float = 0, b: float = 0, y: float = 0) -> Bench:
@@ -70,16 +72,6 @@ class Bench(Edge):
         self.send("a", as_beats(a))
         self.send("b", as_beats(b))
         assert await self.results(len(a)) == dot_packets(CONFIG, a, b).y.tolist()
-
-    async def read(self, register: str) -> int:
-        return int(await self.registers["csr"].read_dword(REGISTERS[register].offset_bytes))
-
-    async def write(self, register: str, value: int) -> None:
-        await self.registers["csr"].write_dword(REGISTERS[register].offset_bytes, value)
-
-    async def interrupt(self) -> int:
-        await ClockCycles(self.clock, 2)
-        return int(self.dut.irq.value)
 
 
 async def offered(dut: Any) -> None:

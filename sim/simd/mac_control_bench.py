@@ -12,6 +12,7 @@ from cocotb.triggers import ClockCycles, RisingEdge
 
 from hdl.simd.modes import MODES, OUTPUT_FORMATS, STATUS_BAD_JOB
 from sim.common.beats import Beats
+from sim.common.register_edge import RegisterEdge
 from sim.simd.mac_bench import CONFIG, Bench, Dots, any_dots, random_dots
 from sim.simd.mac_vectors import job_of, pack_ragged
 
@@ -19,19 +20,11 @@ REGISTERS = CONFIG.registers
 LONGEST_WAIT_CYCLES = 2000
 
 
-class Control(Bench):
+class Control(RegisterEdge, Bench):
     """A whole block, its registers by name."""
 
-    async def read(self, register: str) -> int:
-        """A register's word."""
-        assert REGISTERS is not None
-        word: int = await self.registers["csr"].read_dword(REGISTERS[register].offset_bytes)
-        return word
-
-    async def write(self, register: str, word: int) -> None:
-        """Write a register's word."""
-        assert REGISTERS is not None
-        await self.registers["csr"].write_dword(REGISTERS[register].offset_bytes, word)
+    if REGISTERS is not None:
+        MAP = REGISTERS
 
     async def status(self) -> set[str]:
         """The names of the bits that are set."""

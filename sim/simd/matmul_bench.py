@@ -134,7 +134,7 @@ async def jobs_read_their_memory_anew(dut: Any, pauses: float) -> None:
     await bench.run(case)
     for _ in range(4):
         case = fill(generator(), case.job, case.base, len(case.before))
-        bench.memory.fill(case)
+        bench.memory.fill(case.before, case.base)
         await bench.command("start")
         await bench.finish(case.job)
         await bench.check(case)
@@ -146,7 +146,7 @@ async def reset_in_mid_flight_leaves_no_trace(dut: Any) -> None:
     bench = await Bench.start(dut, 0.3)
     for _ in range(12):
         case = random_case(generator(), CONFIG)
-        bench.memory.fill(case)
+        bench.memory.fill(case.before, case.base)
         await bench.begin(case.job)
         await ClockCycles(dut.clk, random.choice([0, 1, 2, random.randint(3, 60), random.randint(60, 600)]))
         await bench.reset()
@@ -163,7 +163,7 @@ async def start_while_busy_is_ignored(dut: Any) -> None:
     bench = await Bench.start(dut)
     for _ in range(4):
         case = random_case(generator(), CONFIG, shape=panels(2, 2, 3 * chunk_elements(CONFIG, CONFIG.modes[0])))
-        bench.memory.fill(case)
+        bench.memory.fill(case.before, case.base)
         await bench.write("control", REGISTERS["control"]["clear_counters"].mask)
         await bench.begin(case.job)
         for _ in range(4):
@@ -215,7 +215,7 @@ async def bad_jobs_are_refused(dut: Any) -> None:
     bench = await Bench.start(dut)
     case = random_case(generator(), CONFIG, mode=GOOD.mode, shape=panels(1, 1, 7))
     for index, words in enumerate(bad_words()):
-        bench.memory.fill(case)
+        bench.memory.fill(case.before, case.base)
         await bench.begin(dataclasses.replace(GOOD, has_bias=True), **words)
         await ClockCycles(dut.clk, 30)
         found = await bench.read("status")
@@ -241,7 +241,7 @@ async def bus_errors_end_the_job(dut: Any, area: str, response: int) -> None:
     for part in (0, 0.5, 1):
         case = random_case(generator(), CONFIG, has_bias=True)
         found = case.job.areas[area]
-        bench.memory.fill(case)
+        bench.memory.fill(case.before, case.base)
         bench.memory.broken_from = found.address + int(part * (found.rows - 1)) * found.stride_bytes
         if part == 1:  # the last word alone
             bench.memory.broken_from += (found.row_bytes - 1) // CONFIG.bus_bytes * CONFIG.bus_bytes
@@ -264,7 +264,7 @@ async def status_collects_and_interrupts(dut: Any) -> None:
     for _ in range(6):
         await bench.write("irq_enable", BIT["done"])
         case = random_case(generator(), CONFIG, shape=panels(2, 1, 4))
-        bench.memory.fill(case)
+        bench.memory.fill(case.before, case.base)
         await bench.begin(case.job)
         await bench.finish(case.job)
         word |= status_word(case)
