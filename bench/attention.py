@@ -3,11 +3,13 @@
     .venv/bin/python bench/attention.py [NAME ...]
 
     numerics   error of the golden model against float64, four shapes of data, 8 and 9 bits of probabilities
+    formats    the same with keys and values in every format, 1024 keys
     schedule   the scheduler's counts: utilisation of masks against their tile limit, words, ratio to N^2 d^2 / M
     compare    useful utilisation over N beside FuseMax's model; draws docs/attention_compare.svg
     small      words of the schedule that splits d, for buffers below d^2
     ------
     rtl        utilisation and words of the gateware, and what the golden model says of its outputs; takes minutes
+    linear     throughput of linear layers on the gateware, and whether they are right; takes minutes
     area       LUT4e of the array on ECP5, part by part; takes minutes
 
 Prints a line a figure, with its target, and one JSON object at the end.
@@ -17,7 +19,14 @@ from __future__ import annotations
 
 import argparse
 
-from bench import attention_area, attention_numerics, attention_rtl, attention_schedule
+from bench import (
+    attention_area,
+    attention_formats,
+    attention_linear,
+    attention_numerics,
+    attention_rtl,
+    attention_schedule,
+)
 from bench.common import Benches, run
 
 
@@ -26,11 +35,12 @@ def main() -> None:
     parser.add_argument("names", nargs="*", metavar="NAME", help="figures; all above the line if none is named")
     benches: Benches = {
         "numerics": attention_numerics.numerics,
+        "formats": attention_formats.formats,
         "schedule": attention_schedule.schedule,
         "compare": attention_schedule.compared,
         "small": attention_schedule.small,
     }
-    asked: Benches = {"rtl": attention_rtl.rtl, "area": attention_area.area}
+    asked: Benches = {"rtl": attention_rtl.rtl, "linear": attention_linear.linear, "area": attention_area.area}
     run({**benches, **asked}, parser.parse_args().names or list(benches))
 
 

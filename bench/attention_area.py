@@ -17,7 +17,7 @@ from flows.verilog import emit
 from hdl.attention.array import Array
 from hdl.attention.config import ArrayConfig
 
-DESIGNS = {"attn_16x16_d64": 55, "attn_8x16_d64": None}
+DESIGNS = {"attn_16x16_d64": 55, "attn_16x32_d64": 40}
 """And the LUT4e a MAC that they are to keep to."""
 
 MEMORY_SIDE = ("bank", "commands", "bursts", "fills", "filler", "loader", "descriptor", "writer")

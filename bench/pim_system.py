@@ -14,8 +14,8 @@ from flows.steps import HARNESS_LIBRARY
 from hdl.pim.system_config import SystemConfig, decode_system_program
 from hdl.pim.vector_config import VectorInstruction, VectorOp
 from sim.common.harness import Harness
+from sim.common.language import encoded
 from sim.pim import tiny_gpt_vectors as vectors
-from sim.pim.tiny_gpt import encoded
 
 PROMPT, TEMPERATURE, SEED = "The ", 0.7, 1
 LENGTHS = (1, 64)

@@ -24,6 +24,7 @@ ARROWS = {
         "hdl.*.*config",
         "hdl.*.*_words",
         "hdl.*.modes",
+        "hdl.attention.formats",
         "hdl.*.cells",
         "hdl.*.cell_files",
         "hdl.*.netlist",

@@ -22,13 +22,25 @@ def attention_run(
     mask: Annotated[
         str, typer.Option(metavar="dense|causal|lambda:S+W", help="S keys of sink and a window of W, causal.")
     ] = "dense",
-    kv: Annotated[str, typer.Option(metavar="FORMAT", help="Of K and V: int8 or int4, a scale a head.")] = "int8",
+    kv: Annotated[
+        str,
+        typer.Option(
+            metavar="FORMAT",
+            help="Of K and V: int8 or int4, a scale a head; mxint8, mxint4, mxfp4, nvfp4, mxfp6, bfp12, one a block.",
+        ),
+    ] = "int8",
+    rearrange: Annotated[
+        bool, typer.Option("--rearrange", help="Put channels of K of like size into a block, and Q's likewise.")
+    ] = False,
     engine: Annotated[str, typer.Option(help="model: the golden model. rtl: the gateware, held to it.")] = "model",
     scale: Annotated[float | None, typer.Option(help="Of the scores; 1/√d if not given.")] = None,
     p_bits: Annotated[
         int | None, typer.Option(help="Bits of probabilities, 8 or 9; the design's if not given.")
     ] = None,
-    fraction_bits: Annotated[int, typer.Option(help="Of the outputs, 8 .. 16; 16 bits in all.")] = 8,
+    fraction_bits: Annotated[
+        int | None,
+        typer.Option(help="Of the outputs, 0 .. 16; if not given 8, 12 for int4, 7 for formats with blocks."),
+    ] = None,
     first_tile: Annotated[
         str, typer.Option(metavar="auto|KEYS", help="Keys of a tile before all others; auto: 1 where key 0 is a sink.")
     ] = "auto",
@@ -39,7 +51,14 @@ def attention_run(
     """softmax(Q K^T * scale) V on the array: outputs, cycles, words, and errors against float64."""
     from flows.attention.run import Asked, run
 
-    emit(**run(Asked(q, k, v, out, design, mask, kv, engine, scale, p_bits, fraction_bits, first_tile, save_quantised)))
+    asked = Asked(
+        *(q, k, v, out, design, mask, kv, engine, scale, p_bits),
+        rearrange=rearrange,
+        fraction_bits=fraction_bits,
+        first_tile=first_tile,
+        save_quantised=save_quantised,
+    )
+    emit(**run(asked))
 
 
 @attention.command("compare")
@@ -55,3 +74,19 @@ def attention_compare(
     from flows.attention.compare import compare
 
     emit(**compare(design, dim, heads, most_keys, plot))
+
+
+@attention.command("generate")
+def attention_generate(
+    design: Annotated[str, typer.Option(metavar="NAME", help="A design with linear layers.")] = "attn_16x16_lm",
+    mix: Annotated[
+        str, typer.Option(metavar="int8|w2a8kv4", help="Formats of weights, and of keys and values.")
+    ] = "int8",
+    prompt: Annotated[str, typer.Option(metavar="TEXT", help="What the text goes on from.")] = "The ",
+    tokens: Annotated[int, typer.Option(metavar="N", help="Characters to write, the likeliest each time.")] = 64,
+    engine: Annotated[str, typer.Option(help="model: the golden model. rtl: the gateware, held to it.")] = "model",
+) -> None:
+    """Text of a transformer of two layers, trained on Python's manual, a character a token; perplexities beside it."""
+    from flows.attention.generate import generate
+
+    emit(**generate(design, mix, prompt, tokens, engine))

@@ -22,8 +22,8 @@ from hdl.common.config import ConfigError, did_you_mean
 from sim.attention import array_vectors
 from sim.attention.masks import Mask
 from sim.attention.reference import relative_error
-from sim.attention.schedule import cost
-from sim.attention.tensors import KV_LARGEST, Quantised, quantise, reference
+from sim.attention.schedule import cost, span_cycles, total_cycles
+from sim.attention.tensors import KV_FORMATS, Quantised, quantise, reference
 
 ENGINES = ("model", "rtl")
 
@@ -42,7 +42,8 @@ class Asked:
     engine: str = "model"
     scale: float | None = None
     p_bits: int | None = None
-    fraction_bits: int = 8
+    rearrange: bool = False
+    fraction_bits: int | None = None
     first_tile: str = "auto"
     save_quantised: Path | None = None
 
@@ -57,7 +58,7 @@ def run(asked: Asked) -> dict[str, Any]:
     NielloError
         If the gateware differs from the golden model, or a tool fails.
     """
-    design = design_of(asked.design, asked.p_bits)
+    design = with_format(design_of(asked.design, asked.p_bits), asked.kv)
     config = design.config
     assert isinstance(config, ArrayConfig)
     for output in (asked.out, asked.save_quantised):
@@ -69,9 +70,11 @@ def run(asked: Asked) -> dict[str, Any]:
         quantised = quantise(
             *(q, k, v, factor, mask),
             kv=asked.kv,
+            rearrange=asked.rearrange,
             fraction_bits=asked.fraction_bits,
             first_tile=_first_tile(asked.first_tile, config),
             lanes=config.lanes,
+            word_bytes=config.bus_bytes,
         )
         array_vectors.check(config, quantised.arrays)
     except ValueError as error:
@@ -86,6 +89,7 @@ def run(asked: Asked) -> dict[str, Any]:
     status = int(outputs["status"][0])
     return (
         {"design": design.name, "engine": asked.engine, "mask": asked.mask, "kv": asked.kv, "p_bits": config.p_bits}
+        | {"rearranged": asked.rearrange, "fraction_bits": int(quantised.arrays["options"][3])}
         | {"heads": len(q), "kv_heads": len(k), "queries": q.shape[1], "keys": k.shape[1], "dim": q.shape[2]}
         | {"first_tile": int(quantised.arrays["options"][4])}
         | figures
@@ -117,15 +121,34 @@ def design_of(name: str, p_bits: int | None = None) -> Design:
     return dataclasses.replace(design, name=f"{design.name}_p{p_bits}", config=config)
 
 
+def with_format(design: Design, kv: str) -> Design:
+    """A design with a format of keys and values, its own or another one.
+
+    Raises
+    ------
+    BadInput
+        If there is no such format, or the design cannot have it.
+    """
+    config = design.config
+    assert isinstance(config, ArrayConfig)
+    if kv not in KV_FORMATS:
+        raise BadInput(f'--kv: no format "{kv}"{did_you_mean(kv, list(KV_FORMATS))}')
+    if kv in config.built_formats:
+        return design
+    try:
+        config = ArrayConfig.parse(config.model_dump() | {"formats": (*config.formats, kv)}, at="--kv")
+    except ConfigError as error:
+        raise BadInput(str(error), hint="another --design") from None
+    return dataclasses.replace(design, name=f"{design.name}_{kv}", config=config)
+
+
 def _options(asked: Asked, config: ArrayConfig) -> tuple[Mask, list[npt.NDArray[Any]]]:
     if asked.engine not in ENGINES:
         raise BadInput(f"--engine must be one of {', '.join(ENGINES)}, not {asked.engine}")
-    if asked.kv not in KV_LARGEST:
-        raise BadInput(f'--kv: no format "{asked.kv}"{did_you_mean(asked.kv, list(KV_LARGEST))}')
     if asked.scale is not None and not 0 < asked.scale < math.inf:
         raise BadInput(f"--scale must be above 0 and finite, not {asked.scale}")
-    if asked.fraction_bits not in range(8, 17):
-        raise BadInput(f"--fraction-bits must be in 8..16, not {asked.fraction_bits}")
+    if asked.fraction_bits not in (None, *range(17)):
+        raise BadInput(f"--fraction-bits must be in 0..16, not {asked.fraction_bits}")
     try:
         mask = Mask.parse(asked.mask)
     except ValueError as error:
@@ -163,10 +186,10 @@ def _through(engine: str, design: Design, quantised: Quantised) -> tuple[dict[st
     peak = config.rows * config.lanes
     figures = {"jobs": predicted.jobs, "useful_macs": problem.useful_macs, "mac_cycles": predicted.mac_cycles}
     if engine == "model":
-        cycles = predicted.mac_cycles
+        span = span_cycles(config, predicted.mac_cycles, problem.dim)
         return wanted, figures | {
-            "cycles": cycles,
-            "mac_utilisation": problem.useful_macs / (peak * cycles) if cycles else 0.0,
+            "cycles": total_cycles(config, problem),
+            "mac_utilisation": problem.useful_macs / (peak * span),
             "words": predicted.words_read + predicted.words_written,
             "measured": False,
         }

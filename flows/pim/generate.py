@@ -13,7 +13,8 @@ from flows.load import Design, load_design
 from flows.paths import build_root
 from flows.road import Route, results_or_error, travel
 from hdl.common.config import describe_value, nearest
-from sim.pim.tiny_gpt import CHARACTERS, CONTEXT, encoded
+from sim.common.language import CHARACTERS, encoded
+from sim.pim.tiny_gpt import CONTEXT
 from sim.pim.tiny_gpt_vectors import gumbel, text_of
 
 DESIGN = "pim_tiny_gpt"

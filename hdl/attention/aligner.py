@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
-from amaranth.lib import data, wiring
+from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 
 from hdl.attention.config import ArrayConfig
@@ -13,7 +13,10 @@ from hdl.common.arithmetic import register, wire
 AMOUNT_BITS = 6
 """Of a shift; any from 40 on leaves nothing."""
 
-ALIGN_CYCLES = 5
+SUM_CYCLES = 2
+"""From a first row's turn to its sum."""
+
+ALIGN_CYCLES = 6
 """From a sum to what is written."""
 
 
@@ -24,18 +27,32 @@ def plan_layout() -> data.StructLayout:
 
 
 def output_beat(config: ArrayConfig) -> data.StructLayout:
-    """What a row's edge does with a sum in a PV pass: column and block, whether it is the first of its pass, whether it
-    ends a row, which then goes to a slot of those that wait for the normaliser."""
+    """What is done with a sum of a PV pass: column and block, whether it is the first or the last of its pass, the bank
+    of its plan, whether it ends a row, which then goes to a slot of those that wait for the normaliser."""
     return data.StructLayout(
         {
             "take": 1,
             "begin": 1,
+            "last": 1,
             "column": (config.dim - 1).bit_length(),
             "block": range(config.subtiles),
+            "bank": 2,
             "final": 1,
             "slot": range(config.subtiles),
         }
     )
+
+
+def waiting_bits(config: ArrayConfig) -> int:
+    """Of the place of a second row's sum that waits: passes over values of as many blocks as have banks."""
+    return (2 * config.banks * config.dim - 1).bit_length()
+
+
+def turn_layout(config: ArrayConfig) -> data.StructLayout:
+    """What all aligners do in a cycle: they take a sum, the `second` row's if so, as `beat` says. Of a first row's
+    turn, the second row's sum waits at `written`; a second row's is at `read`."""
+    bits = waiting_bits(config)
+    return data.StructLayout({"beat": output_beat(config), "second": 1, "written": bits, "read": bits})
 
 
 def shifted(m: Module, value: Signal, amount: Signal, name: str, cut: int) -> Signal:
@@ -53,24 +70,28 @@ def shifted(m: Module, value: Signal, amount: Signal, name: str, cut: int) -> Si
 
 
 class Aligner(wiring.Component):
-    """Adds the products of a tile to a row's outputs, in block RAM; finished rows go to a second one as well.
+    """Adds the products of a tile to the outputs of two rows, in block RAM; finished rows go to a second one as well.
 
     Members
     -------
-    plan : taken with the first beat of a pass
-    beat : `output_beat`, two cycles before its `sum`
-    sum : of the tile
-    drain_address : slot and column; `drain_data` comes a cycle later
+    write_plan, plan_second, plan_bank, plan : into the plans, one for each row and bank
+    turn : `turn_layout`; `SUM_CYCLES` after a first row's come both rows' sums
+    sum_first, sum_second : of the tile
+    drain_address : column, slot, row; `drain_data` comes a cycle later
     """
 
     def __init__(self, config: ArrayConfig):
         self._config = config
-        self._depth = config.subtiles << (config.dim - 1).bit_length()
+        self._depth = 2 * config.subtiles << (config.dim - 1).bit_length()
         super().__init__(
             {
+                "write_plan": In(1),
+                "plan_second": In(1),
+                "plan_bank": In(2),
                 "plan": In(plan_layout()),
-                "beat": In(output_beat(config)),
-                "sum": In(signed(config.partial_bits)),
+                "turn": In(turn_layout(config)),
+                "sum_first": In(signed(config.partial_bits)),
+                "sum_second": In(signed(config.partial_bits)),
                 "drain_address": In(range(self._depth)),
                 "drain_data": Out(signed(config.o_bits)),
             }
@@ -78,40 +99,77 @@ class Aligner(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        config, bits = self._config, self._config.o_bits
+        bits = self._config.o_bits
         m.submodules.outputs = outputs = Ram(bits, self._depth)
         m.submodules.finished = finished = Ram(bits, self._depth)
-        layout = output_beat(config)
-        beats = [self.beat.as_value()]
-        for cycle in range(2 + ALIGN_CYCLES):
-            beats.append(register(m, beats[-1], f"beat_{cycle + 1}"))
-        plan = Signal(plan_layout(), reset_less=True)
-        with m.If(layout(beats[1]).begin):
-            m.d.sync += plan.eq(self.plan)
+        turns = [self.turn]
+        for cycle in range(SUM_CYCLES + ALIGN_CYCLES):
+            turns.append(self.turn.shape()(register(m, turns[-1].as_value(), f"turn_{cycle + 1}")))
+        new, plan = self._sum(m, turns)
 
         # Of the sum so far and what comes to it, the one with the smaller exponent is shifted.
-        m.d.comb += outputs.read_address.eq(Cat(self.beat.column, self.beat.block))
+        m.d.comb += outputs.read_address.eq(Cat(turns[1].beat.column, turns[1].beat.block, turns[1].second))
         old = register(m, outputs.read_data, "old").as_signed()
-        new = wire(m, Cat(Const(0, config.guard_bits), self.sum).as_signed(), "new")
         moved, kept = Signal(signed(bits), reset_less=True), Signal(signed(bits), reset_less=True)
         m.d.sync += [moved.eq(Mux(plan.old, old, new)), kept.eq(Mux(plan.old, new, old))]
         amount = register(m, plan.amount, "amount")
         aligned = shifted(m, moved, amount, "aligned", 3)
         kept = register(m, register(m, kept, "kept_1"), "kept_2").as_signed()
         bump = plan.bump
-        for cycle in range(4):
+        for cycle in range(3):
             bump = register(m, bump, f"bump_{cycle}")
-        total = Signal(signed(bits), reset_less=True)
-        m.d.sync += total.eq((Cat(Const(1, 1), kept).as_signed() + aligned.as_signed()) >> 1)
-        result = Signal(signed(bits), reset_less=True)
-        m.d.sync += result.eq(Mux(bump, (total + 1) >> 1, total))
 
-        done = layout(beats[-1])
-        for ram, slot, enable in ((outputs, done.block, done.take), (finished, done.slot, done.take & done.final)):
+        # Half of a sum, rounded up, is the sum less half of it, rounded down.
+        total, half = Signal(signed(bits), reset_less=True), Signal(signed(bits), reset_less=True)
+        added = wire(m, (Cat(Const(1, 1), kept).as_signed() + aligned.as_signed()) >> 1, "added")
+        m.d.sync += [total.eq(added), half.eq(Mux(bump, added >> 1, 0))]
+        result = Signal(signed(bits), reset_less=True)
+        m.d.sync += result.eq(total - half)
+
+        done = turns[-1]
+        beat = done.beat
+        for ram, slot, enable in ((outputs, beat.block, beat.take), (finished, beat.slot, beat.take & beat.final)):
             m.d.comb += [
                 ram.write.eq(enable),
-                ram.write_address.eq(Cat(done.column, slot)),
+                ram.write_address.eq(Cat(beat.column, slot, done.second)),
                 ram.write_data.eq(result),
             ]
         m.d.comb += [finished.read_address.eq(self.drain_address), self.drain_data.eq(finished.read_data)]
         return m
+
+    def _sum(self, m, turns):
+        """The sum whose turn it is, with G more bits, and its plan: three cycles after the turn."""
+        config, layout = self._config, plan_layout()
+        m.submodules.plans = plans = memory.Memory(shape=layout.size, depth=2 * config.banks, init=[])
+        write, read = plans.write_port(), plans.read_port(domain="comb")
+        first, second = Signal(layout, reset_less=True), Signal(layout, reset_less=True)
+        begin = [turn.beat.begin for turn in turns]
+        m.d.comb += [
+            write.en.eq(self.write_plan),
+            write.addr.eq(Cat(self.plan_bank, self.plan_second)),
+            write.data.eq(self.plan),
+            read.addr.eq(Cat(turns[1].beat.bank, ~begin[1])),  # the other row's in the next cycle
+        ]
+        with m.If(begin[1]):
+            m.d.sync += first.eq(read.data)
+        with m.If(begin[2]):
+            m.d.sync += second.eq(read.data)
+
+        waiting = data.StructLayout({"sum": config.partial_bits, "plan": layout})
+        m.submodules.waits = waits = Ram(waiting.size, 1 << waiting_bits(config))
+        of_first = wire(m, Cat(self.sum_first, first), "of_first")
+        m.d.comb += [
+            waits.write.eq(turns[3].beat.take & ~turns[3].second),
+            waits.write_address.eq(turns[3].written),
+            waits.write_data.eq(Cat(register(m, self.sum_second, "sum_held"), second)),
+            waits.read_address.eq(self.turn.read),
+        ]
+        # Whose turn it is not is zero: there is nothing to choose.
+        came, waited = Signal(waiting, reset_less=True), Signal(waiting, reset_less=True)
+        of_second = register(m, waits.read_data, "of_second")
+        m.d.sync += [
+            came.eq(Mux(turns[2].second, 0, of_first)),
+            waited.eq(Mux(turns[2].second, of_second, 0)),
+        ]
+        now = waiting(came.as_value() | waited.as_value())
+        return wire(m, Cat(Const(0, config.guard_bits), now.sum).as_signed(), "new"), now.plan

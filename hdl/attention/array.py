@@ -6,17 +6,23 @@ from amaranth.hdl import Cat, Const, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
+from hdl.attention.aligner import Aligner
 from hdl.attention.commands import Commands, fill_layout, log2, read_layout
 from hdl.attention.config import ArrayConfig
 from hdl.attention.descriptor import Descriptor
 from hdl.attention.filler import Filler
+from hdl.attention.linear_outputs import LinearOutputs
+from hdl.attention.linear_writer import LinearWriter
 from hdl.attention.loader import Loader
 from hdl.attention.normaliser import Normaliser
 from hdl.attention.passes import Passes
 from hdl.attention.reciprocal import Reciprocal
 from hdl.attention.row import Row
+from hdl.attention.row_state import state_event
 from hdl.attention.softmax import Softmax
 from hdl.attention.tiles import Tiles
+from hdl.attention.turns import Turns
+from hdl.attention.write_port import WritePort
 from hdl.attention.writer import Writer
 from hdl.common.arithmetic import delayed, register, wire
 from hdl.common.axi import AXI4LiteSignature, AXI4Signature, Response
@@ -37,6 +43,7 @@ EVENTS = (
     "bus_error",
     "bad_job",
     "outside",
+    "exponent_clipped",
 )
 """Bits of the status register."""
 
@@ -74,17 +81,22 @@ class Array(wiring.Component):
         m.submodules.loader = loader = Loader(config)
         m.submodules.commands = commands = Commands(config)
         m.submodules.bursts = bursts = Bursts(read_layout(config), config.bus_bytes)
-        m.submodules.fills = fills = Fifo(fill_layout(), OUTSTANDING_COMMANDS + 1)
+        m.submodules.fills = fills = Fifo(fill_layout(config), OUTSTANDING_COMMANDS + 1)
         m.submodules.filler = filler = Filler(config)
         m.submodules.passes = passes = Passes(config)
         m.submodules.tiles = tiles = Tiles(config)
         m.submodules.softmax = softmax = Softmax(config)
         # Blocks whose sums are known: they wait for the normaliser, or have probabilities that wait for their pass.
-        m.submodules.sums = sums = Fifo(config.l_bits, config.rows * (config.subtiles + config.banks) + 1)
+        m.submodules.sums = sums = Fifo(state_event(config), config.rows * (config.subtiles + config.banks) + 1)
         m.submodules.reciprocal = reciprocal = Reciprocal(config)
         m.submodules.normaliser = normaliser = Normaliser(config)
         m.submodules.writer = writer = Writer(config)
-        error = self._memory(m, bursts, filler, writer)
+        written, layers = writer.idle, None
+        if config.linear:
+            m.submodules.layers = layers = LinearWriter(config)
+            self._layers(m, loader, softmax, layers)
+            written = wire(m, writer.idle & layers.idle, "written")
+        error = self._memory(m, bursts, filler, writer, layers)
 
         # Memory to buffers.
         connect(m, loader.item, commands.item)
@@ -99,10 +111,13 @@ class Array(wiring.Component):
             loader.descriptor_valid.eq(descriptor.valid),
             loader.descriptor.eq(descriptor.job),
             loader.descriptor_bad.eq(descriptor.bad),
+            loader.written.eq(written),
             tiles.data.eq(filler.data),
         ]
         for name in ("write_key", "write_value", "write_slot", "key_place", "value_place"):
             m.d.comb += getattr(tiles, name).eq(getattr(filler, name))
+        if config.has_blocks:
+            connect(m, filler.scales_out, tiles.scales_in)
         for name in ("queries", "keys", "values"):
             m.d.comb += getattr(passes, f"{name}_there").eq(getattr(filler, f"{name}_there"))
             m.d.comb += getattr(loader, f"{name}_free").eq(getattr(passes, f"{name}_free"))
@@ -120,6 +135,8 @@ class Array(wiring.Component):
             tiles.slot.eq(passes.slot),
             tiles.key_word.eq(passes.key_word),
             tiles.column.eq(passes.column),
+            tiles.chunk.eq(passes.chunk),
+            tiles.format.eq(passes.format),
         ]
         self._rows(m, filler, passes, tiles, softmax, normaliser)
 
@@ -128,13 +145,12 @@ class Array(wiring.Component):
         connect(m, reciprocal.o, normaliser.reciprocal)
         connect(m, passes.drain, normaliser.drain)
         m.d.comb += [
-            sums.i.payload.eq(softmax.ended.l),
+            sums.i.payload.eq(softmax.ended),
             sums.i.valid.eq(softmax.ended_valid),
-            normaliser.drained.eq(passes.drained),
             passes.drain_free.eq(normaliser.drain_free),
             normaliser.room.eq(writer.room),
-            writer.word.eq(normaliser.word),
-            writer.word_valid.eq(normaliser.word_valid),
+            writer.given.eq(normaliser.words),
+            writer.given_valid.eq(normaliser.word_valid),
         ]
         events = {
             "empty_row": softmax.ended_valid & ~softmax.ended.l.any(),
@@ -144,47 +160,90 @@ class Array(wiring.Component):
             "bus_error": error,
             "bad_job": loader.bad,
             "outside": commands.outside | writer.outside,
+            "exponent_clipped": tiles.clipped if config.has_blocks else 0,
         }
-        self._control(m, bank, (loader, passes, commands, writer), events)
+        if config.linear:
+            events["output_saturated"] |= m.submodules.layer_outputs.saturated
+            events["outside"] |= layers.outside
+            m.d.comb += layers.window_words.eq(writer.window_words)
+        at_rest = wire(m, ~loader.running & passes.idle & written, "at_rest")
+        self._control(m, bank, (loader, passes, commands, writer), at_rest, events)
         return m
+
+    def _layers(self, m, loader, softmax, layers):
+        """Linear layers' scaled scores to their writer."""
+        m.submodules.layer_outputs = outputs = LinearOutputs(self._config)
+        connect(m, loader.layer, layers.job)
+        m.d.comb += loader.descriptor_parts.eq(m.submodules.descriptor.parts)
+        m.d.comb += [
+            outputs.scaled.eq(softmax.scaled),
+            outputs.logits.eq(softmax.logits),
+            outputs.read.eq(layers.read),
+            softmax.half_free.eq(layers.half_free),
+            layers.complete.eq(outputs.complete),
+            layers.words.eq(outputs.words),
+        ]
 
     def _rows(self, m, filler, passes, tiles, softmax, normaliser):
         """All rows: they get the same operands and do the same, each with its own query."""
-        config = self._config
+        config, step = self._config, passes.step
         rows = Pattern(Row, config)
-        scores, drains = [], []
-        unit_bits = config.units.bit_length() - 1
+        step_1 = step.shape()(register(m, step.as_value(), "step_1"))
+        lane = step_1.probability_address.key
+        load = register(m, Cat(step_1.load & (lane == index) for index in range(config.lanes)), "load")
+        made = []
         for index in range(config.rows):
             m.submodules[f"row_{index}"] = row = rows.another()
-            place, unit = index >> unit_bits, index & (config.units - 1)
-            mine = wire(m, softmax.write_plan & (softmax.plan_row == index), f"plan_of_{index}")
+            place, unit = divmod(index, config.units)
             m.d.comb += [
                 row.write_query.eq(filler.write_query[index]),
                 row.query_word.eq(filler.query_word),
                 row.query_data.eq(filler.data),
                 row.write_probability.eq(softmax.write & (softmax.place == place)),
-                row.write_plan.eq(mine),
-                row.plan_bank.eq(softmax.plan_bank),
                 row.probability_address.key.eq(softmax.key),
                 row.probability_address.bank.eq(softmax.bank),
                 row.probability.eq(softmax.p.word_select(unit, config.p_bits + 1)),
-                row.plan.eq(softmax.plan),
-                row.step.eq(passes.step),
+                row.step.eq(step),
+                row.load.eq(load),
                 row.swap.eq(passes.swap),
                 row.streamed.eq(tiles.streamed),
                 row.score_beat.eq(passes.score_beat),
-                row.output_beat.eq(passes.output_beat),
                 row.score_address.eq(softmax.score_address),
-                row.drain_address.eq(normaliser.drain_address),
             ]
-            scores.append(row.score)
-            drains.append(row.drain_data)
-        m.d.comb += [softmax.scores.eq(Cat(scores)), normaliser.drain_data.eq(Cat(drains))]
+            if config.has_blocks:
+                m.d.comb += row.key_amount.eq(tiles.key_amount)
+            made.append(row)
+        m.d.comb += softmax.scores.eq(Cat(row.score for row in made))
+        self._aligners(m, made, passes, softmax, normaliser)
 
-    def _memory(self, m, bursts, filler, writer):
+    def _aligners(self, m, rows, passes, softmax, normaliser):
+        """An aligner for a row of the first half and the one of the second half in the same place."""
+        config = self._config
+        m.submodules.turns = turns = Turns(config)
+        m.d.comb += [turns.beat.eq(passes.output_beat), normaliser.drained.eq(turns.drained)]
+        pairs, drains = config.rows // 2, []
+        aligners = Pattern(Aligner, config)
+        for index in range(pairs):
+            m.submodules[f"aligner_{index}"] = aligner = aligners.another()
+            mine = wire(m, softmax.write_plan & ((softmax.plan_row & (pairs - 1)) == index), f"plan_of_{index}")
+            m.d.comb += [
+                aligner.write_plan.eq(mine),
+                aligner.plan_second.eq(softmax.plan_row[-1]),
+                aligner.plan_bank.eq(softmax.plan_bank),
+                aligner.plan.eq(softmax.plan),
+                aligner.turn.eq(turns.turn),
+                aligner.sum_first.eq(rows[index].sum),
+                aligner.sum_second.eq(rows[index + pairs].sum),
+                aligner.drain_address.eq(normaliser.drain_address),
+            ]
+            drains.append(aligner.drain_data)
+        m.d.comb += normaliser.drain_data.eq(Cat(drains))
+
+    def _memory(self, m, bursts, filler, writer, layers):
         """The memory port; returns whether an answer is an error."""
         mem, low = self.mem, log2(self._config.bus_bytes)
-        for channel, source in (("ar", bursts.o), ("aw", writer.bursts)):
+        written_bursts, words = self._writes(m, writer, layers)
+        for channel, source in (("ar", bursts.o), ("aw", written_bursts)):
             fields = {
                 "addr": Cat(Const(0, low), source.payload.address),
                 "len": source.payload.beats,
@@ -200,13 +259,12 @@ class Array(wiring.Component):
             filler.words.valid.eq(mem.rvalid),
             filler.words_wrong.eq(mem.rresp != Response.OKAY),
             mem.rready.eq(filler.words.ready),
-            mem.wdata.eq(writer.words.payload.data),
+            mem.wdata.eq(words.payload.data),
             mem.wstrb.eq(-1),
-            mem.wlast.eq(writer.words.payload.last),
-            mem.wvalid.eq(writer.words.valid),
-            writer.words.ready.eq(mem.wready),
+            mem.wlast.eq(words.payload.last),
+            mem.wvalid.eq(words.valid),
+            words.ready.eq(mem.wready),
             mem.bready.eq(1),
-            writer.answered.eq(mem.bvalid),
         ]
         self._read = register(m, mem.rvalid & mem.rready, "word_read")
         self._written = register(m, mem.wvalid & mem.wready, "word_written")
@@ -216,14 +274,31 @@ class Array(wiring.Component):
         )
         return error
 
-    def _control(self, m, bank, modules, events):
+    def _writes(self, m, writer, layers):
+        """Bursts to write, and their words, of one writer or two. Which of both an answer is counted for does not
+        matter: it is their sum that says that all is written."""
+        if layers is None:
+            m.d.comb += writer.answered.eq(self.mem.bvalid)
+            return writer.bursts, writer.words
+        m.submodules.write_port = port = WritePort(writer.bursts.payload.shape(), self._config.bus_bits)
+        connect(m, writer.bursts, port.bursts_0)
+        connect(m, writer.words, port.words_0)
+        connect(m, layers.bursts, port.bursts_1)
+        connect(m, layers.out, port.words_1)
+        m.d.comb += [
+            layers.answered.eq(self.mem.bvalid & layers.owes),
+            writer.answered.eq(self.mem.bvalid & ~layers.owes),
+        ]
+        return port.bursts, port.words
+
+    def _control(self, m, bank, modules, at_rest, events):
         """Registers, counters and interrupt."""
         connect(m, flipped(self.csr), bank.bus)
         loader, passes, commands, writer = modules
         low = log2(self._config.bus_bytes)
         running, started = Signal(), Signal()
         start = wire(m, bank.control.start.value & ~running, "start")
-        quiet = wire(m, ~started & ~loader.running & passes.idle & writer.idle, "quiet")
+        quiet = wire(m, ~started & at_rest, "quiet")
         m.d.sync += started.eq(start)
         # What one of them has handed on is seen by the next one in the cycle after.
         ended = wire(m, running & quiet & delayed(m, quiet, 1, "quiet_before"), "ended")

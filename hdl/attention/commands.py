@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, enum, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hdl.attention.config import ArrayConfig
+from hdl.attention.packing import ROW_WORD_BITS, packing_layout
 from hdl.common.arithmetic import wire
 
 WORD_COUNT_BITS = 20
 """Of a command's words less one."""
-
-ROW_WORD_BITS = 8
-"""Of a row's words less one."""
 
 
 class Kind(enum.Enum, shape=2):
@@ -37,9 +37,17 @@ def word_address_bits(config: ArrayConfig) -> int:
 
 def item_layout(config: ArrayConfig) -> data.StructLayout:
     """Rows of one kind: a descriptor, the queries of a job, a tile; `row_words` less one. Without rows it is one row of
-    zeros, which is not read."""
+    zeros, which is not read. With formats of blocks, `packing` says what the words of keys and values are."""
     bits = word_address_bits(config)
-    return data.StructLayout({"kind": Kind, "address": bits, "stride": bits, "rows": 16, "row_words": ROW_WORD_BITS})
+    shapes = {"kind": Kind, "address": bits, "stride": bits, "rows": 16, "row_words": ROW_WORD_BITS}
+    return data.StructLayout(shapes | handed_shapes(config))
+
+
+def handed_shapes(config: ArrayConfig) -> dict[str, Any]:
+    """What goes from an item to its fills: `packing` where there are formats of blocks; of a part of a linear layer's
+    rows, that one was before it (`onward`) and that one comes (`partial`)."""
+    packing = {"packing": packing_layout(config)} if config.has_blocks else {}
+    return packing | ({"onward": 1, "partial": 1} if config.linear else {})
 
 
 def read_layout(config: ArrayConfig) -> data.StructLayout:
@@ -47,12 +55,11 @@ def read_layout(config: ArrayConfig) -> data.StructLayout:
     return data.StructLayout({"address": word_address_bits(config), "words": WORD_COUNT_BITS})
 
 
-def fill_layout() -> data.StructLayout:
+def fill_layout(config: ArrayConfig) -> data.StructLayout:
     """What becomes of a command's words: their kind, words of a row less one; it begins or ends an item; its words are
-    not read (`nothing`): they are zeros."""
-    return data.StructLayout(
-        {"kind": Kind, "words": WORD_COUNT_BITS, "row_words": ROW_WORD_BITS, "begins": 1, "ends": 1, "nothing": 1}
-    )
+    not read (`nothing`): they are zeros. `packing` is the item's."""
+    shapes = {"kind": Kind, "words": WORD_COUNT_BITS, "row_words": ROW_WORD_BITS, "begins": 1, "ends": 1, "nothing": 1}
+    return data.StructLayout(shapes | handed_shapes(config))
 
 
 class Commands(wiring.Component):
@@ -72,7 +79,7 @@ class Commands(wiring.Component):
             {
                 "item": In(stream.Signature(item_layout(config))),
                 "read": Out(stream.Signature(read_layout(config))),
-                "fill": Out(stream.Signature(fill_layout())),
+                "fill": Out(stream.Signature(fill_layout(config))),
                 "window_words": In(word_address_bits(config)),
                 "outside": Out(1),
             }
@@ -108,6 +115,7 @@ class Commands(wiring.Component):
                     fill.ends.eq(last),
                     fill.nothing.eq((end >= self.window_words) | ~item.rows.any()),
                 ]
+                m.d.sync += [getattr(fill, name).eq(getattr(item, name)) for name in handed_shapes(self._config)]
                 m.next = "SEND"
             with m.State("SEND"):
                 m.d.comb += [

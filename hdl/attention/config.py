@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
+from hdl.attention.formats import FORMATS, OPERAND_BITS, FormatName, KvFormat
 from hdl.common.block import BlockConfig
 
 SCORE_BITS_OF_PRODUCT = 15
@@ -14,6 +15,13 @@ SCORE_BITS_OF_PRODUCT = 15
 
 LEAST_ROUND_CYCLES = 8
 """Cycles that softmax units are to take for a block's tile: a row's state is read again no sooner."""
+
+LEAST_OPERAND_CYCLES = 3
+"""From a beat's leaving the sequencer to its operands at the lanes: of bytes, which are read, chosen and spread."""
+
+
+def _tuple_of_list(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
 
 
 class ArrayConfig(BlockConfig):
@@ -41,7 +49,16 @@ class ArrayConfig(BlockConfig):
     """Data width of the memory port; at most `lanes` bytes."""
 
     softmax_units: int = Field(default=0, ge=0, le=64)
-    """Units for exponentials, each one a cycle; 0: as many as keep up with the array at d = `dim`."""
+    """Units for exponentials, each one a cycle; 0: as many as just keep up with the array at d = `dim`."""
+
+    normalisers: Literal[0, 1, 2, 4] = 0
+    """Rows that are divided at once, an output a cycle each; 0: as many as keep up with `dim` keys, 4 at most."""
+
+    formats: Annotated[tuple[FormatName, ...], BeforeValidator(_tuple_of_list)] = ()
+    """Formats of keys and values that a job can choose, beside `int8`; what another one would need is not built."""
+
+    linear: bool = False
+    """Whether jobs can be linear layers."""
 
     address_bits: ClassVar[int] = 32
 
@@ -68,14 +85,44 @@ class ArrayConfig(BlockConfig):
             raise ValueError(f"dim must be a multiple of lanes = {self.lanes}, twice it or more, not {self.dim}")
         if self.bus_bytes > self.lanes:
             raise ValueError(f"bus_bits must be at most 8 * lanes = {8 * self.lanes}, not {self.bus_bits}")
-        if self.softmax_units and (self.softmax_units > self.rows or self.rows % self.softmax_units):
-            raise ValueError(f"softmax_units must divide rows = {self.rows}, not {self.softmax_units}")
+        if self.softmax_units > self.rows:
+            raise ValueError(f"softmax_units must be at most rows = {self.rows}, not {self.softmax_units}")
         if self.units > self.lanes or self.rows_per_unit * self.lanes < LEAST_ROUND_CYCLES:
             most = min(self.lanes, self.rows * self.lanes // LEAST_ROUND_CYCLES)
             raise ValueError(
                 f"softmax_units must be at most {most} for {self.rows} rows of {self.lanes} lanes, not {self.units}"
             )
+        if self.normalisers > self.rows // 2:
+            raise ValueError(f"normalisers must be at most rows / 2 = {self.rows // 2}, not {self.normalisers}")
         return self
+
+    @model_validator(mode="after")
+    def _check_formats(self) -> Self:
+        if len(set(self.formats)) < len(self.formats):
+            raise ValueError(f"formats must differ from each other, not {', '.join(self.formats)}")
+        for each in self.built_formats.values():
+            if each.block % self.lanes:
+                raise ValueError(f"lanes must divide the {each.block} elements of a block of {each.name}")
+            if each.block > self.dim:
+                raise ValueError(f"dim must be at least {each.block}, a block of {each.name}, not {self.dim}")
+            if each.keys_of_linear_layers_only and not self.linear:
+                raise ValueError(f"{each.name} is for linear layers only, and linear is false")
+        return self
+
+    @property
+    def built_formats(self) -> dict[str, KvFormat]:
+        """Formats that a job can choose, by name, in the order of their codes."""
+        return {name: each for name, each in FORMATS.items() if name == "int8" or name in self.formats}
+
+    @property
+    def has_blocks(self) -> bool:
+        """Whether a format is built whose elements share scales."""
+        return any(each.block for each in self.built_formats.values())
+
+    @property
+    def streamed_bits(self) -> int:
+        """Of an operand that comes past the lanes, two's complement: an element of a key, or a value."""
+        return OPERAND_BITS if self.has_blocks else 8
 
     @property
     def bus_bytes(self) -> int:
@@ -88,15 +135,27 @@ class ArrayConfig(BlockConfig):
         return self.dim // self.lanes
 
     @property
+    def most_inputs(self) -> int:
+        """Products of a score, at most: those of a head, or the inputs of a linear layer, of `subtiles` parts."""
+        return self.dim * (self.subtiles if self.linear else 1)
+
+    @property
     def units(self) -> int:
         """Softmax units: a tile of a block has rows * lanes scores, and takes 2 * dim cycles of the array."""
-        wanted = self.softmax_units or -(-self.rows * self.lanes // (2 * self.dim))
-        return next(units for units in range(wanted, self.rows + 1) if self.rows % units == 0)
+        wanted = -(-self.rows * self.lanes // (2 * self.dim))
+        return self.softmax_units or next(units for units in range(wanted, self.rows + 1) if self.rows % units == 0)
+
+    @property
+    def dividers(self) -> int:
+        """Rows that are divided at once: rows * d outputs of a block, in 2 * d * d / lanes cycles of d keys. They are
+        in the same half of the rows, as an aligner serves one of each half."""
+        wanted = -(-self.rows * self.lanes // (2 * self.dim))
+        return self.normalisers or min(self.rows // 2, next((count for count in (1, 2) if count >= wanted), 4))
 
     @property
     def rows_per_unit(self) -> int:
-        """Rows that a softmax unit serves, one after the other."""
-        return self.rows // self.units
+        """Rows that a softmax unit serves, one after the other; some serve one less where `rows` is no multiple."""
+        return -(-self.rows // self.units)
 
     @property
     def lane_bits(self) -> int:
@@ -111,7 +170,7 @@ class ArrayConfig(BlockConfig):
     @property
     def product_bits(self) -> int:
         """Of a product: a probability times a value."""
-        return self.p_bits + 8
+        return self.p_bits + self.streamed_bits
 
     @property
     def partial_bits(self) -> int:
@@ -120,8 +179,8 @@ class ArrayConfig(BlockConfig):
 
     @property
     def score_bits(self) -> int:
-        """Of a score: dim products of at most 2**14."""
-        return SCORE_BITS_OF_PRODUCT + (self.dim - 1).bit_length() + 1
+        """Of a score: `most_inputs` products of at most 2**14, or with `nvfp4`, 2**15."""
+        return SCORE_BITS_OF_PRODUCT + (self.most_inputs - 1).bit_length() + 1 + ("nvfp4" in self.formats)
 
     @property
     def l_bits(self) -> int:
@@ -131,15 +190,27 @@ class ArrayConfig(BlockConfig):
     @property
     def o_bits(self) -> int:
         """W, of an output's sum, two's complement."""
-        return self.l_bits + 8
+        return self.l_bits + 8 + self.has_blocks
 
     @property
     def multipliers(self) -> int:
-        """Lanes of the array; logits (two a unit), exponentials (one a unit) and the normaliser (two) have theirs."""
-        return self.rows * self.lanes + 3 * self.units + 2
+        """Lanes of the array; logits (two a unit), exponentials (one a unit) and dividers (two each) have theirs."""
+        return self.rows * self.lanes + 3 * self.units + 2 * self.dividers
 
-    array_cycles: ClassVar[int] = 5
-    """From the sequencer's giving a beat to its products' first sums."""
+    @property
+    def operand_cycles(self) -> int:
+        """From a beat's leaving the sequencer to its operands at the lanes: longer where they are decoded, aligned."""
+        return LEAST_OPERAND_CYCLES + (5 if self.has_blocks else 1 if self.formats else 0)
+
+    @property
+    def score_cycles(self) -> int:
+        """By which a chunk's sum is late at the scores: with blocks it takes the way through the row's shifter."""
+        return 3 if self.has_blocks else 0
+
+    @property
+    def array_cycles(self) -> int:
+        """From the sequencer's giving a beat to its products' first sums."""
+        return self.operand_cycles + 2
 
     @property
     def latency_cycles(self) -> int:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from functools import reduce
 from operator import or_
 
-from amaranth.hdl import Cat, Module, Signal, signed
+from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from hdl.attention.config import ArrayConfig
 from hdl.attention.job_words import FIELDS, WORD_BITS, WORDS, reserved_masks
+from hdl.attention.linear_job import impossible, parts_bits, parts_of
+from hdl.attention.packing import cannot_be_packed
 from hdl.common.arithmetic import wire
 
 DESCRIPTOR_BYTES = WORDS * WORD_BITS // 8
@@ -30,6 +32,7 @@ class Descriptor(wiring.Component):
     taken : it is not needed any more
     valid : it is complete
     job : its fields
+    parts : where linear layers are built: of one's inputs; 1 of other jobs
     bad : it cannot be a job
     """
 
@@ -43,6 +46,7 @@ class Descriptor(wiring.Component):
                 "taken": In(1),
                 "valid": Out(1),
                 "job": Out(job_layout()),
+                **({"parts": Out(parts_bits(config))} if config.linear else {}),
                 "bad": Out(1),
             }
         )
@@ -64,6 +68,8 @@ class Descriptor(wiring.Component):
         m.d.sync += complete.eq(self.write & place.all())
         with m.If(complete):
             m.d.sync += [self.valid.eq(1), self.bad.eq(self._bad(m, words) | unread)]
+            if config.linear:
+                m.d.sync += self.parts.eq(parts_of(m, config, self.job))
         for name, field in FIELDS.items():
             low = field.word * WORD_BITS + field.low
             m.d.comb += getattr(self.job, name).eq(words[low : low + field.bits])
@@ -81,7 +87,7 @@ class Descriptor(wiring.Component):
         ]
         ranges = []
         for name, field in FIELDS.items():
-            if field.least is not None:
+            if field.least:
                 ranges.append(getattr(job, name) < field.least)
             if field.most is not None:
                 ranges.append(getattr(job, name) > field.most)
@@ -90,7 +96,15 @@ class Descriptor(wiring.Component):
             Cat(reserved).any(),
             reduce(or_, ranges),
             job.rows > config.rows * config.subtiles,
-            job.chunks > config.most_chunks,
             Cat(places).any(),
+            self._bad_of_kind(),
         ]
         return wire(m, Cat(reasons).any(), "bad_job")
+
+    def _bad_of_kind(self):
+        """Of attention, or of a linear layer where there can be one."""
+        config, job = self._config, self.job
+        of_attention = cannot_be_packed(config, job) | (job.chunks > config.most_chunks) | job.relu | job.o_format[1]
+        if not config.linear:
+            return job.linear | of_attention
+        return Mux(job.linear, Cat(impossible(config, job)).any(), of_attention)

@@ -41,10 +41,16 @@ FIELDS = {
     "chunks": JobField(0, 16, 8, least=2),
     "first": JobField(0, 24, 1),
     "last": JobField(0, 25, 1),
+    "k_format": JobField(0, 26, 4, most=8),
+    "linear": JobField(0, 30, 1),
+    "after": JobField(0, 31, 1),
     "tiles": JobField(1, 0, 24, least=1),
+    "v_format": JobField(1, 24, 4, most=8),
+    "o_format": JobField(1, 28, 2, most=2),
+    "relu": JobField(1, 30, 1),
     "a": JobField(2, 0, 16),
     "h": JobField(2, 16, 5, least=1),
-    "fraction": JobField(2, 21, 5, least=8, most=16),
+    "fraction": JobField(2, 21, 5, least=0, most=16),
     "step": JobField(2, 26, 3),
     "q_address": JobField(3, 0, 32),
     "q_stride": JobField(4, 0, 32),
@@ -55,24 +61,35 @@ FIELDS = {
     "o_address": JobField(9, 0, 32),
     "o_stride": JobField(10, 0, 32),
     "key": JobField(11, 0, 23),
+    "k_exponent": JobField(11, 23, 8),
     "keys": JobField(12, 0, 23),
+    "v_exponent": JobField(12, 23, 8),
     "sink": JobField(13, 0, 23),
     "lo": JobField(14, 0, 24, signed=True),
     "hi": JobField(15, 0, 24, signed=True),
 }
 """All that a job has. Every other bit is reserved: a job that has one set is bad."""
 
+OPTIONAL = frozenset(
+    {"k_format", "v_format", "o_format", "k_exponent", "v_exponent", "linear", "relu", "after"},
+)
+"""Fields that are 0 where a job does not name them."""
+
+OUTPUT_BITS = (16, 8, 4)
+"""Of an output, by `o_format`."""
+
 
 def pack_job(fields: Mapping[str, int]) -> bytes:
-    """A descriptor's 64 bytes.
+    """A descriptor's 64 bytes; `OPTIONAL` fields that are not given are 0.
 
     Raises
     ------
     ValueError
         If a field is missing, unknown, or outside of its range.
     """
-    if set(fields) != set(FIELDS):
-        raise ValueError(f"fields differ in {', '.join(sorted(set(fields) ^ set(FIELDS)))}")
+    differing = set(fields) ^ set(FIELDS)
+    if differing - (OPTIONAL - set(fields)):
+        raise ValueError(f"fields differ in {', '.join(sorted(differing))}")
     words = [0] * WORDS
     for name, value in fields.items():
         field = FIELDS[name]

@@ -20,7 +20,7 @@ class Lanes(wiring.Component):
     load : lanes that take `stationary` into their shadow
     stationary : of one lane
     swap : shadows become what the next beat is multiplied by
-    streamed : C bytes, the beat
+    streamed : C operands, the beat
     sum : exact
     """
 
@@ -31,7 +31,7 @@ class Lanes(wiring.Component):
                 "load": In(config.lanes),
                 "stationary": In(signed(config.stationary_bits)),
                 "swap": In(1),
-                "streamed": In(8 * config.lanes),
+                "streamed": In(config.streamed_bits * config.lanes),
                 "sum": Out(signed(config.partial_bits)),
             }
         )
@@ -47,9 +47,9 @@ class Lanes(wiring.Component):
                 m.d.sync += shadow.eq(self.stationary)
             with m.If(self.swap):
                 m.d.sync += active.eq(shadow)
-            streamed = self.streamed.word_select(lane, 8).as_signed()
+            streamed = self.streamed.word_select(lane, config.streamed_bits).as_signed()
             product = Signal(signed(config.product_bits), name=f"product_{lane}", reset_less=True)
-            m.d.sync += product.eq(active * streamed)  # |product| <= 2**p_bits * 2**7
+            m.d.sync += product.eq(active * streamed)  # |product| <= 2**p_bits * 2**(streamed_bits - 1)
             level.append(product)
         height = 0
         while len(level) > 1:

@@ -1,4 +1,4 @@
-"""Finished rows: divided by their sums of probabilities, rounded, and packed into memory words."""
+"""Finished rows, block by block: which are divided by their sums of probabilities when."""
 
 from __future__ import annotations
 
@@ -7,34 +7,23 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hdl.attention.config import ArrayConfig
-from hdl.attention.job_words import FIELDS
+from hdl.attention.divider import Divider, group_bits
 from hdl.attention.passes import Counter, drain_layout
-from hdl.attention.reciprocal import RECIPROCAL_BITS, SUM_BITS, least_shift, reciprocal_layout
+from hdl.attention.reciprocal import reciprocal_layout
 from hdl.attention.row import power_bits
-from hdl.common.arithmetic import delayed, register, wire
-
-OUTPUT_BITS = 16
-
-MEAN_BITS = SUM_BITS + 9
-"""Of a sum of outputs, normalised as its sum of probabilities: at most 127 times that, two's complement, and a bit for
-what was rounded."""
-
-LEAST_FRACTION = FIELDS["fraction"].least
-MOST_FRACTION = FIELDS["fraction"].most
-
-NORMALISE_CYCLES = 9
-"""From a column's address to its output."""
+from hdl.common.arithmetic import register, wire
+from hdl.common.repeated import Pattern
 
 
 class Normaliser(wiring.Component):
-    """o = sat16((rs(O, x) * r + 2**(32 - F)) >> (33 - F)), a column a cycle.
+    """Divides a group of neighbouring rows at once, a row in each divider, group after group.
 
     Members
     -------
     drain : blocks, in order; `drained` when the next is complete, `drain_free` when it is read
     reciprocal : of each row
-    drain_address, drain_data : slot and column; of all rows a cycle later
-    words : outputs, packed; there is room for those of a row when one is begun
+    drain_address, drain_data : column, slot, and which row of each aligner's two; of all aligners a cycle later
+    words, word_valid : of each divider; there is room for those of a row when one is begun
     room : that there is
     saturated : a pulse
     """
@@ -47,10 +36,10 @@ class Normaliser(wiring.Component):
                 "drained": In(1),
                 "drain_free": Out(1),
                 "reciprocal": In(stream.Signature(reciprocal_layout(config))),
-                "drain_address": Out(power_bits(config.dim) + power_bits(config.subtiles)),
-                "drain_data": In(config.rows * config.o_bits),
-                "word": Out(config.bus_bits),
-                "word_valid": Out(1),
+                "drain_address": Out(power_bits(config.dim) + power_bits(config.subtiles) + 1),
+                "drain_data": In(config.rows // 2 * config.o_bits),
+                "words": Out(config.dividers * config.bus_bits),
+                "word_valid": Out(config.dividers),
                 "room": In(1),
                 "saturated": Out(1),
             }
@@ -59,96 +48,73 @@ class Normaliser(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         config, drain = self._config, self.drain.payload
+        divider_bits = power_bits(config.dividers)
         m.submodules.complete = complete = Counter(config.subtiles)
-        row, column = Signal(range(config.rows)), Signal(range(config.dim))
-        slot = Signal(power_bits(config.subtiles))
-        busy = Signal()
-        given = Signal(reciprocal_layout(config), reset_less=True)
-        begins = wire(m, ~busy & complete.any & self.drain.valid & self.reciprocal.valid & self.room, "begins")
+        group, next_group = Signal(group_bits(config), reset_less=True), Signal(group_bits(config))
+        column, slot = Signal(range(config.dim), reset_less=True), Signal(power_bits(config.subtiles))
+        busy, last = Signal(), Signal()
+        groups = config.rows // config.dividers
+        next_is_last = wire(
+            m, (next_group == drain.last_row[divider_bits:]) if groups > 1 else Const(1), "next_is_last"
+        )
+        needed, waiting = self._reciprocals(m, drain.last_row[:divider_bits], next_is_last)
+        there = wire(m, ~(needed & ~waiting).any() & complete.any & self.drain.valid & self.room, "there")
         row_end = wire(m, busy & (column == drain.last_column), "row_end")
-        block_end = wire(m, row_end & (row == drain.last_row), "block_end")
+        block_end = wire(m, row_end & last, "block_end")
+        begins = wire(m, (~busy | (row_end & ~last)) & there, "begins")
         m.d.comb += [
             complete.more.eq(self.drained),
             complete.less.eq(block_end),
             self.drain.ready.eq(block_end),
             self.drain_free.eq(register(m, block_end, "block_left")),
-            self.reciprocal.ready.eq(begins),
-            self.drain_address.eq(Cat(column, slot)),
+            self.drain_address.eq(Cat(column, slot, group[-1])),
         ]
+        exist = Signal(config.dividers, reset_less=True)
         with m.If(begins):
-            m.d.sync += [busy.eq(1), column.eq(0)]
+            m.d.sync += [busy.eq(1), column.eq(0), group.eq(next_group), last.eq(next_is_last), exist.eq(needed)]
+            m.d.sync += next_group.eq(Mux(next_is_last, 0, next_group + 1))
         with m.Elif(busy):
             m.d.sync += [busy.eq(~row_end), column.eq(column + 1)]
-        with m.If(begins):
-            m.d.sync += given.eq(self.reciprocal.payload)
-        with m.If(row_end):
-            m.d.sync += row.eq(Mux(block_end, 0, row + 1))
-        if len(slot):
-            with m.If(block_end):
-                m.d.sync += slot.eq(slot + 1)
+        with m.If(block_end):
+            m.d.sync += slot.eq(slot + 1)
 
-        self._divide(m, row, given, busy)
+        saturated = []
+        dividers = Pattern(Divider, config)
+        for index in range(config.dividers):
+            m.submodules[f"divider_{index}"] = divider = dividers.another()
+            given = Signal(reciprocal_layout(config), name=f"given_{index}", reset_less=True)
+            with m.If(begins):
+                m.d.sync += given.eq(self._held[index])
+            rows = range(index, config.rows // 2, config.dividers)
+            m.d.comb += [
+                divider.take.eq(busy & exist[index]),
+                divider.group.eq(group),
+                divider.r.eq(given.r),
+                divider.shift.eq(given.shift),
+                divider.fraction.eq(drain.fraction),
+                divider.o_format.eq(drain.o_format),
+                divider.sums.eq(Cat(self.drain_data.word_select(row, config.o_bits) for row in rows)),
+                self.words.word_select(index, config.bus_bits).eq(divider.word),
+                self.word_valid[index].eq(divider.word_valid),
+            ]
+            saturated.append(divider.saturated)
+            with m.If(begins & needed[index]):
+                m.d.sync += self._waiting[index].eq(0)
+        m.d.comb += self.saturated.eq(Cat(saturated).any())
         return m
 
-    def _divide(self, m, row, given, busy):
-        """From sums to outputs."""
-        config, drain = self._config, self.drain.payload
-        # Rows begin at least so many cycles after one another that what is said of one stays while it is needed.
-        row_1 = register(m, row, "row_1")
-        total = register(m, self._chosen(m, row_1), "total").as_signed()
-        fraction = delayed(m, drain.fraction, 2, "fraction", reset_less=True)
-        shift, reciprocal = (delayed(m, getattr(given, name), 2, name, reset_less=True) for name in ("shift", "r"))
-        reached = total[least_shift(config) - 1 :].as_signed()
-        for bit in range(len(shift)):
-            reached = wire(m, Mux(shift[bit], reached >> (1 << bit), reached), f"reached_{bit}").as_signed()
-        double = register(m, reached[: MEAN_BITS + 1], "double").as_signed()
-        mean = register(m, (double + 1) >> 1, "mean")[:MEAN_BITS].as_signed()
-
-        # Two blocks of 18 bits multiply 26 bits by 18.
-        low_bits = 16
-        factor = Cat(delayed(m, reciprocal, 2, "factor", reset_less=True)[: RECIPROCAL_BITS - 1], Const(0, 1))
-        whole = delayed(m, reciprocal, 2, "whole", reset_less=True)[RECIPROCAL_BITS - 1]
-        factor = factor.as_signed()
-        low_product = register(m, Cat(mean[:low_bits], Const(0, 1)).as_signed() * factor, "low_product").as_signed()
-        high_product = register(m, mean[low_bits:].as_signed() * factor, "high_product").as_signed()
-        mean_1 = register(m, mean, "mean_1").as_signed()
-        whole_1 = register(m, whole, "whole_1")
-        upper = high_product + low_product[low_bits:].as_signed()
-        product = Cat(low_product[:low_bits], upper).as_signed()
-        power = Cat(Const(0, RECIPROCAL_BITS - 1), mean_1).as_signed()  # r = 2**17 is not in a block's operand
-        product = register(m, Mux(whole_1, power, product), "product").as_signed()
-
-        # 33 - F is at least 17.
-        base = 33 - MOST_FRACTION - 1
-        doubled = product[base:].as_signed()
-        amount = wire(m, MOST_FRACTION - delayed(m, fraction, 4, "fraction_late", reset_less=True), "amount")
-        for bit in range((MOST_FRACTION - LEAST_FRACTION).bit_length()):
-            doubled = wire(m, Mux(amount[bit], doubled >> (1 << bit), doubled), f"doubled_{bit}").as_signed()
-        doubled = register(m, doubled, "doubled").as_signed()
-        rounded = register(m, (doubled + 1) >> 1, "rounded").as_signed()
-        top = rounded[OUTPUT_BITS - 1 :]
-        over = wire(m, top.any() & ~top.all(), "over")
-        limit = Cat((~rounded[-1]).replicate(OUTPUT_BITS - 1), rounded[-1])
-        output = register(m, Mux(over, limit, rounded[:OUTPUT_BITS]), "output")
-        valid = delayed(m, busy, NORMALISE_CYCLES - 1, "valid")
-        m.d.sync += self.saturated.eq(over & valid)
-        self._pack(m, output, delayed(m, valid, 1, "output_valid"))
-
-    def _chosen(self, m, row):
-        """The sum of a row, by a tree of choices between two."""
-        bits = self._config.o_bits
-        level = [self.drain_data.word_select(index, bits) for index in range(self._config.rows)]
-        for place, bit in enumerate(row):
-            pairs = zip(level[::2], level[1::2], strict=True)
-            level = [wire(m, Mux(bit, odd, even), f"choice_{place}_{k}") for k, (even, odd) in enumerate(pairs)]
-        return level[0]
-
-    def _pack(self, m, output, valid):
-        """Outputs fill a word from its lowest byte on."""
-        count = self._config.bus_bits // OUTPUT_BITS
-        place = Signal(range(count))
-        held = Signal(self._config.bus_bits, reset_less=True)
-        m.d.sync += self.word_valid.eq(valid & place.all())
-        with m.If(valid):
-            m.d.sync += [held.eq(Cat(held, output)[OUTPUT_BITS:]), place.eq(place + 1)]
-        m.d.comb += self.word.eq(held)
+    def _reciprocals(self, m, last_divider, last):
+        """One for each divider, ahead of its row: which the next group needs, and which are there."""
+        config = self._config
+        given = self.reciprocal.payload
+        self._held = [
+            Signal(reciprocal_layout(config), name=f"held_{index}", reset_less=True) for index in range(config.dividers)
+        ]
+        self._waiting = Signal(config.dividers)
+        m.d.comb += self.reciprocal.ready.eq(~self._waiting.bit_select(given.divider, 1))
+        for index, held in enumerate(self._held):
+            mine = wire(m, self.reciprocal.valid & ~self._waiting[index] & (given.divider == index), f"takes_{index}")
+            with m.If(mine):
+                m.d.sync += [held.eq(given), self._waiting[index].eq(1)]
+        beyond = [Const(0), *(last & (last_divider < index) for index in range(1, config.dividers))]
+        return wire(m, ~Cat(beyond), "needed"), self._waiting

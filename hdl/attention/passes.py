@@ -6,13 +6,17 @@ from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from hdl.attention.aligner import ALIGN_CYCLES, output_beat
-from hdl.attention.config import ArrayConfig
+from hdl.attention.aligner import output_beat
+from hdl.attention.config import LEAST_OPERAND_CYCLES, ArrayConfig
+from hdl.attention.counter import Counter
 from hdl.attention.job_words import FIELDS
-from hdl.attention.row import OPERAND_CYCLES, power_bits, stationary_step
+from hdl.attention.linear_walk import Order, order_layout
+from hdl.attention.packing import FORMAT_BITS, folded
+from hdl.attention.row import power_bits, stationary_step
 from hdl.attention.scores import score_beat
 from hdl.attention.softmax import tile_layout
-from hdl.attention.walk import Walk, walk_layout
+from hdl.attention.turns import TURN_CYCLES
+from hdl.attention.walk import Walk
 from hdl.common.arithmetic import delayed, wire
 
 QUEUED = 16
@@ -23,16 +27,19 @@ SLOT_BITS = 2
 
 
 def drain_layout(config: ArrayConfig) -> data.StructLayout:
-    """A finished block for the normaliser: its last row, columns less one, fraction bits of its outputs."""
-    return data.StructLayout({"last_row": range(config.rows), "last_column": range(config.dim), "fraction": 5})
+    """A finished block for the normaliser: its last row, columns less one, fraction bits and format of its outputs."""
+    shapes = {"last_row": range(config.rows), "last_column": range(config.dim)}
+    return data.StructLayout(shapes | {name: FIELDS[name].bits for name in ("fraction", "o_format")})
 
 
 def work_layout(config: ArrayConfig) -> data.StructLayout:
-    """What the array does at a time: a chunk of a pass over keys (`query`), or a pass over values."""
+    """What the array does at a time: a chunk of a pass over keys (`query`), or a pass over values. A linear layer's
+    `block` is one of queries of a part; its `sums` are another's."""
     return data.StructLayout(
         {
             "query": 1,
             "block": power_bits(config.subtiles),
+            **({"sums": power_bits(config.subtiles)} if config.linear else {}),
             "chunk": power_bits(config.most_chunks),
             "first": 1,
             "last": 1,
@@ -45,23 +52,9 @@ def work_layout(config: ArrayConfig) -> data.StructLayout:
             "frees_queries": 1,
             "step": FIELDS["chunks"].bits,
             "last_beat": range(config.dim),
+            **({"format": FORMAT_BITS} if config.formats else {}),
         }
     )
-
-
-class Counter(wiring.Component):
-    """How many of something there are: `more` and `less` are pulses."""
-
-    def __init__(self, most: int, init: int = 0):
-        self._most, self._init = most, init
-        super().__init__({"more": In(1), "less": In(1), "any": Out(1)})
-
-    def elaborate(self, platform):
-        m = Module()
-        count = Signal(range(self._most + 1), init=self._init)
-        m.d.sync += count.eq(count + self.more - self.less)
-        m.d.comb += self.any.eq(count.any())
-        return m
 
 
 class Passes(wiring.Component):
@@ -72,15 +65,17 @@ class Passes(wiring.Component):
 
     Members
     -------
-    job : `walk_layout`
+    job : `order_layout`
     queries_there, keys_there, values_there : pulses: a job's queries, a tile, are complete
     queries_free, keys_free, values_free : pulses: they are not needed any more
-    tile : for the softmax; `scored` when the scores of the next one are there
+    tile : for the softmax; `scored` when the scores of the next one are there, or will be when they are needed
     score_bank_free, ready, bank_free : of the softmax
-    drain, drained, drain_free : finished blocks; `drained` when the next is complete, `drain_free` when it is read
+    drain, drain_free : blocks that are finished or will be; `drain_free` when one is read
     step, swap : for the rows
     beat, value_beat, key_word, column, slot : what to read, keys or values
-    score_beat, output_beat : for the rows' edges
+    score_beat, output_beat : for the rows' edges, two cycles before the sum, `TURN_CYCLES` more; with blocks,
+        `score_beat` three cycles later
+    chunk, format : of keys; of the beat's elements
     multiplies : a beat is given
     waits_memory, waits_softmax, waits_output : no beat, and why
     idle : nothing is under way
@@ -89,11 +84,11 @@ class Passes(wiring.Component):
     def __init__(self, config: ArrayConfig):
         self._config = config
         pulses_in = ("queries_there", "keys_there", "values_there", "score_bank_free", "ready", "drain_free")
-        pulses_out = ("queries_free", "keys_free", "values_free", "scored", "bank_free", "drained", "swap", "idle")
+        pulses_out = ("queries_free", "keys_free", "values_free", "scored", "bank_free", "swap", "idle")
         pulses_out += ("multiplies", "waits_memory", "waits_softmax", "waits_output", "query_beat")
         super().__init__(
             {
-                "job": In(stream.Signature(walk_layout())),
+                "job": In(stream.Signature(order_layout(config))),
                 **{name: In(1) for name in pulses_in},
                 **{name: Out(1) for name in pulses_out},
                 "tile": Out(stream.Signature(tile_layout(config))),
@@ -102,6 +97,8 @@ class Passes(wiring.Component):
                 "key_word": Out(range(config.lanes * config.most_chunks)),
                 "column": Out(range(config.dim)),
                 "slot": Out(SLOT_BITS),
+                "chunk": Out(power_bits(config.most_chunks)),
+                "format": Out(FORMAT_BITS),
                 "score_beat": Out(score_beat(config)),
                 "output_beat": Out(output_beat(config)),
             }
@@ -118,6 +115,9 @@ class Passes(wiring.Component):
         last_beat = wire(m, beating & (place == now.last_beat), "last_beat")
         fire = wire(m, (loaded | last_lane) & (~beating | last_beat), "fire")
         free = wire(m, fire | ~(loading | loaded), "free")
+        self._queries_done = wire(m, fire & load.frees_queries, "queries_done")
+        self._keys_done = wire(m, last_beat & now.query & now.frees_tile, "keys_done")
+        self._values_done = wire(m, last_beat & ~now.query & now.frees_tile, "values_done")
         choose = self._choose(m, chosen, free)
 
         # Stationary operands of what is next.
@@ -131,27 +131,28 @@ class Passes(wiring.Component):
             m.d.sync += loading.eq(0)
         with m.If(loading):
             m.d.sync += lane.eq(lane + 1)
-        plan_read, plan_bank = Signal(), Signal(2, reset_less=True)
-        m.d.sync += [plan_read.eq(last_lane & ~load.query), plan_bank.eq(load.bank)]
-        step = self.step
+        step = Signal(stationary_step(config))
         m.d.comb += [
+            # Shadows take what is next no sooner than the beats before have come to the lanes.
+            self.step.eq(delayed(m, step.as_value(), config.operand_cycles - LEAST_OPERAND_CYCLES, "step")),
             step.load.eq(loading),
-            step.plan.eq(plan_read),
             step.query.eq(load.query),
             step.query_address.column.eq(Cat(lane, load.chunk)),
             step.query_address.block.eq(load.block),
             step.query_address.half.eq(load.half),
-            step.plan_bank.eq(plan_bank),
             step.probability_address.key.eq(lane),
             step.probability_address.bank.eq(load.bank),
             self.bank_free.eq(fire & ~load.query),
-            self.queries_free.eq(fire & load.frees_queries),
         ]
 
         # Beats of what is loaded.
         word = Signal.like(self.key_word, name="word", reset_less=True)
+        first_word = load.chunk
+        if config.formats:
+            first_word = wire(m, folded(config, load.chunk, load.format), "first_word")
+            m.d.comb += [self.chunk.eq(now.chunk), self.format.eq(now.format)]
         with m.If(fire):
-            m.d.sync += [now.eq(load), beating.eq(1), place.eq(0), word.eq(load.chunk)]
+            m.d.sync += [now.eq(load), beating.eq(1), place.eq(0), word.eq(first_word)]
         with m.Elif(beating):
             m.d.sync += [beating.eq(~last_beat), place.eq(place + 1), word.eq(word + now.step)]
         m.d.comb += [
@@ -160,9 +161,7 @@ class Passes(wiring.Component):
             self.key_word.eq(word),
             self.column.eq(place),
             self.slot.eq(now.slot),
-            self.keys_free.eq(last_beat & now.query & now.frees_tile),
-            self.values_free.eq(last_beat & ~now.query & now.frees_tile),
-            self.swap.eq(delayed(m, beating & ~place.any(), OPERAND_CYCLES - 1, "swap")),
+            self.swap.eq(delayed(m, beating & ~place.any(), config.operand_cycles - 1, "swap")),
         ]
         edge_cycles = config.latency_cycles - 2
         of_score, of_output = Signal(score_beat(config)), Signal(output_beat(config))
@@ -172,21 +171,21 @@ class Passes(wiring.Component):
             of_score.first.eq(now.first),
             of_score.last.eq(now.last),
             of_score.bank.eq(now.bank),
+            *([of_score.block.eq(now.sums)] if config.linear else []),
             of_output.take.eq(beating & ~now.query),
             of_output.begin.eq(beating & ~now.query & ~place.any()),
+            of_output.last.eq(last_beat),
             of_output.column.eq(place),
             of_output.block.eq(now.block),
+            of_output.bank.eq(now.bank),
             of_output.final.eq(now.final),
             of_output.slot.eq(now.drain),
-            self.score_beat.eq(delayed(m, of_score.as_value(), edge_cycles, "score_beat")),
-            self.output_beat.eq(delayed(m, of_output.as_value(), edge_cycles, "output_beat")),
+            self.score_beat.eq(delayed(m, of_score.as_value(), edge_cycles + config.score_cycles, "score_beat")),
+            self.output_beat.eq(delayed(m, of_output.as_value(), edge_cycles - TURN_CYCLES, "output_beat")),
         ]
-        scored = delayed(m, last_beat & now.query & now.last, edge_cycles, "scored_edge")
-        drained = delayed(m, last_beat & ~now.query & now.final, edge_cycles, "drained_edge")
-        m.d.comb += [
-            self.scored.eq(delayed(m, scored, 4, "scored")),
-            self.drained.eq(delayed(m, drained, 3 + ALIGN_CYCLES, "drained")),
-        ]
+        # Scores of the last chunk come as fast as the softmax takes them: it begins with the first.
+        scored = delayed(m, beating & ~place.any() & now.query & now.last, edge_cycles, "scored_edge")
+        m.d.comb += self.scored.eq(delayed(m, scored, 4 + config.score_cycles, "scored"))
         busy = Signal()
         m.d.comb += busy.eq(loading | loaded | beating)
         m.d.comb += self.idle.eq(~busy & ~self._pending)
@@ -195,59 +194,68 @@ class Passes(wiring.Component):
     def _choose(self, m, chosen, free):
         """What to load next, if there is anything."""
         config = self._config
-        m.submodules.walk = walk = Walk(config)
-        wiring.connect(m, wiring.flipped(self.job), walk.job)
+        walk = self._walk(m)
         values = data.StructLayout(
             {
                 "block": len(walk.tile.block),
                 "last_row": len(walk.tile.last_row),
                 "chunks": len(walk.chunks),
                 "fraction": len(walk.fraction),
+                "o_format": len(walk.o_format),
                 "final": 1,
                 "last_block": 1,
+                "unneeded": 1,
+                **({"format": FORMAT_BITS} if config.formats else {}),
             }
         )
         m.submodules.tiles = tiles = fifo.SyncFIFO(width=tile_layout(config).size, depth=QUEUED)
         m.submodules.values = queue = fifo.SyncFIFO(width=values.size, depth=QUEUED)
         m.submodules.drains = drains = fifo.SyncFIFO(width=drain_layout(config).size, depth=config.subtiles)
-        counters = {
-            "queries": Counter(2),
-            "keys": Counter(config.tile_slots),
-            "scores": Counter(config.banks, config.banks),
-            "probabilities": Counter(config.banks),
-            "values": Counter(config.tile_slots),
-            "drains": Counter(config.subtiles, config.subtiles),
-        }
-        for name, counter in counters.items():
-            m.submodules[f"count_{name}"] = counter
+        counters = self._counters(m)
         there = {name: counter.any for name, counter in counters.items()}
         head = values(queue.r_data)
 
-        chunk = Signal(range(config.most_chunks))
+        chunk, drain, half = Signal(range(config.most_chunks)), Signal(power_bits(config.subtiles)), Signal()
         key_slot, value_slot, score_bank, bank = (
             Signal(2, name=name) for name in ("key_slot", "value_slot", "score_bank", "bank")
         )
-        drain, half = Signal(power_bits(config.subtiles)), Signal()
         inside = wire(m, chunk.any(), "inside")
         last_chunk = wire(m, chunk == walk.chunks - 1, "last_chunk")
         room = wire(m, ~head.final | there["drains"], "room")
-        values_can = wire(m, queue.r_rdy & there["probabilities"] & there["values"] & room, "values_can")
+        values_wait = wire(m, queue.r_rdy & ~head.unneeded & there["probabilities"] & there["values"], "values_wait")
+        values_can = wire(m, values_wait & room, "values_can")
         loaded_keys = wire(m, there["queries"] & there["keys"], "loaded_keys")
-        keys_can = wire(m, walk.valid & loaded_keys & there["scores"] & tiles.w_rdy & queue.w_rdy, "keys_can")
+        keys_wait = wire(m, walk.valid & ~walk.unneeded & loaded_keys, "keys_wait")
+        scores_room = there["scores"] | ~walk.last_part if config.linear else there["scores"]
+        keys_can = wire(m, keys_wait & scores_room & tiles.w_rdy & queue.w_rdy, "keys_can")
         take_values = wire(m, free & ~inside & values_can, "take_values")
         take_keys = wire(m, free & (inside | (keys_can & ~values_can)), "take_keys")
         opens = wire(m, take_keys & ~inside, "opens")
         closes = wire(m, take_keys & last_chunk, "closes")
-        leaves_tile = wire(m, closes & walk.last_block, "leaves_tile")
-        leaves_values = wire(m, take_values & head.last_block, "leaves_values")
+        opens_scores, closes_scores, opens_values = self._ends(m, walk, opens, closes)
+        # A tile that no block needs is freed when those before it are: buffers are rings.
+        left_keys = wire(m, walk.valid & walk.unneeded & loaded_keys & ~there["keys_leaving"], "left_keys")
+        drops_keys = wire(m, left_keys & queue.w_rdy, "drops_keys")
+        drops_values = wire(m, queue.r_rdy & head.unneeded & there["values"] & ~there["values_leaving"], "drops_values")
+        last_keys = wire(m, closes & walk.last_block, "last_keys")
+        last_values = wire(m, take_values & head.last_block, "last_values")
+        leaves_tile = wire(m, last_keys | drops_keys, "leaves_tile")
+        leaves_values = wire(m, last_values | drops_values, "leaves_values")
         ends_block = wire(m, take_values & head.final, "ends_block")
+        m.d.comb += [
+            self.keys_free.eq(self._keys_done | drops_keys),
+            self.values_free.eq(self._values_done | drops_values),
+            self.queries_free.eq(self._queries_done | (drops_keys & walk.last_tile)),
+        ]
         pulses = {
             "queries": (self.queries_there, leaves_tile & walk.last_tile),
             "keys": (self.keys_there, leaves_tile),
-            "scores": (self.score_bank_free, opens),
+            "scores": (self.score_bank_free, opens_scores),
             "probabilities": (self.ready, take_values),
             "values": (self.values_there, leaves_values),
             "drains": (self.drain_free, ends_block),
+            "keys_leaving": (last_keys, self._keys_done),
+            "values_leaving": (last_values, self._values_done),
         }
         for name, (more, less) in pulses.items():
             m.d.comb += [counters[name].more.eq(more), counters[name].less.eq(less)]
@@ -258,14 +266,16 @@ class Passes(wiring.Component):
             of_tile.last_row.eq(walk.tile.last_row),
             of_tile.chunks.eq(walk.chunks),
             of_tile.fraction.eq(walk.fraction),
+            of_tile.o_format.eq(walk.o_format),
             of_tile.final.eq(walk.tile.final),
             of_tile.last_block.eq(walk.last_block),
-            walk.next.eq(closes),
+            of_tile.unneeded.eq(walk.unneeded),
+            walk.next.eq(closes | drops_keys),
             queue.w_data.eq(of_tile),
-            queue.w_en.eq(opens),
-            queue.r_en.eq(take_values),
+            queue.w_en.eq(opens_values | drops_keys),
+            queue.r_en.eq(take_values | drops_values),
             tiles.w_data.eq(walk.tile),
-            tiles.w_en.eq(opens),
+            tiles.w_en.eq(opens_scores),
             self.tile.payload.eq(tiles.r_data),
             self.tile.valid.eq(tiles.r_rdy),
             tiles.r_en.eq(self.tile.ready),
@@ -276,6 +286,7 @@ class Passes(wiring.Component):
             ended.last_row.eq(head.last_row),
             ended.last_column.eq(last_column),
             ended.fraction.eq(head.fraction),
+            ended.o_format.eq(head.o_format),
             drains.w_data.eq(ended),
             drains.w_en.eq(ends_block),
             self.drain.payload.eq(drains.r_data),
@@ -285,24 +296,26 @@ class Passes(wiring.Component):
 
         m.d.comb += [
             chosen.query.eq(~take_values),
-            chosen.block.eq(Mux(take_values, head.block, walk.tile.block)),
+            chosen.block.eq(Mux(take_values, head.block, walk.queries if config.linear else walk.tile.block)),
+            *([chosen.sums.eq(walk.tile.block)] if config.linear else []),
             chosen.chunk.eq(chunk),
-            chosen.first.eq(~inside),
-            chosen.last.eq(last_chunk),
+            chosen.first.eq(~inside & walk.first_part if config.linear else ~inside),
+            chosen.last.eq(last_chunk & walk.last_part if config.linear else last_chunk),
             chosen.half.eq(half),
             chosen.slot.eq(Mux(take_values, value_slot, key_slot)),
             chosen.bank.eq(Mux(take_values, bank, score_bank)),
             chosen.final.eq(head.final),
             chosen.drain.eq(drain),
-            chosen.frees_tile.eq(Mux(take_values, head.last_block, leaves_tile)),
-            chosen.frees_queries.eq(leaves_tile & walk.last_tile),
-            chosen.step.eq(walk.chunks),
+            chosen.frees_tile.eq(Mux(take_values, head.last_block, last_keys)),
+            chosen.frees_queries.eq(last_keys & walk.last_tile),
+            chosen.step.eq(folded(config, walk.chunks, walk.k_format, up=True)),
             chosen.last_beat.eq(Mux(take_values, last_column, config.lanes - 1)),
+            *self._formats(walk, of_tile, head, chosen, take_values),
         ]
         with m.If(take_keys):
             m.d.sync += chunk.eq(Mux(last_chunk, 0, chunk + 1))
         for pointer, moves in (
-            (score_bank, closes),
+            (score_bank, closes_scores),
             (key_slot, leaves_tile),
             (half, leaves_tile & walk.last_tile),
             (bank, take_values),
@@ -313,14 +326,59 @@ class Passes(wiring.Component):
                 with m.If(moves):
                     m.d.sync += pointer.eq(pointer + 1)
 
-        # Why nothing is chosen, until something is.
-        cause = Signal(2)
-        blocked_output = queue.r_rdy & there["probabilities"] & there["values"] & ~room
-        blocked_softmax = Mux(walk.valid, loaded_keys & ~there["scores"], queue.r_rdy & ~there["probabilities"])
-        with m.If(free & ~take_keys & ~take_values):
-            m.d.sync += cause.eq(Mux(blocked_output, 2, Mux(blocked_softmax, 1, 0)))
-        waits = (self.waits_memory, self.waits_softmax, self.waits_output)
-        for code, wait in enumerate(waits):
-            m.d.comb += wait.eq(~self.multiplies & (cause == code))
-        self._pending = wire(m, walk.valid | queue.r_rdy | tiles.r_rdy, "pending")
+        self._waits(
+            m,
+            stuck=free & ~take_keys & ~take_values,
+            output=values_wait & ~room,
+            softmax=Mux(walk.valid, keys_wait & ~scores_room, queue.r_rdy & ~there["probabilities"]),
+        )
+        self._pending = wire(m, walk.valid | ~walk.job.ready | queue.r_rdy | tiles.r_rdy, "pending")
         return wire(m, take_keys | take_values, "choose")
+
+    def _walk(self, m):
+        """The order of passes."""
+        m.submodules.walk = walk = Order(self._config) if self._config.linear else Walk(self._config)
+        wiring.connect(m, wiring.flipped(self.job), walk.job)
+        return walk
+
+    def _ends(self, m, walk, opens, closes):
+        """Of what opens and closes: what ends in scores, and what values follow. Of a linear layer only the last part
+        does, and none do."""
+        if not self._config.linear:
+            return opens, closes, opens
+        opens_scores = wire(m, opens & walk.last_part, "opens_scores")
+        return (
+            opens_scores,
+            wire(m, closes & walk.last_part, "closes_scores"),
+            wire(m, opens & ~walk.linear, "opens_values"),
+        )
+
+    def _counters(self, m):
+        """What there is, or there is room for; and tiles whose last pass is chosen and not over."""
+        counters = {
+            "queries": Counter(2),
+            "keys": Counter(self._config.tile_slots),
+            "scores": Counter(self._config.banks, self._config.banks),
+            "probabilities": Counter(self._config.banks),
+            "values": Counter(self._config.tile_slots),
+            "drains": Counter(self._config.subtiles, self._config.subtiles),
+            "keys_leaving": Counter(2),
+            "values_leaving": Counter(2),
+        }
+        for name, counter in counters.items():
+            m.submodules[f"count_{name}"] = counter
+        return counters
+
+    def _waits(self, m, stuck, output, softmax):
+        """Why nothing is chosen, until something is."""
+        cause = Signal(2)
+        with m.If(stuck):
+            m.d.sync += cause.eq(Mux(output, 2, Mux(softmax, 1, 0)))
+        for code, wait in enumerate((self.waits_memory, self.waits_softmax, self.waits_output)):
+            m.d.comb += wait.eq(~self.multiplies & (cause == code))
+
+    def _formats(self, walk, of_tile, head, chosen, take_values):
+        """Formats of a tile's values, which wait for their pass, and of what is chosen."""
+        if not self._config.formats:
+            return []
+        return [of_tile.format.eq(walk.v_format), chosen.format.eq(Mux(take_values, head.format, walk.k_format))]

@@ -7,7 +7,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hdl.attention.config import ArrayConfig
-from hdl.attention.row_state import state_event
+from hdl.attention.row_state import divider_bits, state_event
 from hdl.common.arithmetic import wire
 
 SUM_BITS = 17
@@ -28,8 +28,8 @@ def shift_bits(config: ArrayConfig) -> int:
 
 
 def reciprocal_layout(config: ArrayConfig) -> data.StructLayout:
-    """r = floor(2**33 / (l >> x)), 0 for a row without keys; the shift x less the least there is."""
-    return data.StructLayout({"r": RECIPROCAL_BITS, "shift": shift_bits(config)})
+    """r = floor(2**33 / (l >> x)), 0 for a row without keys; the shift x less the least there is; which divider's."""
+    return data.StructLayout({"r": RECIPROCAL_BITS, "shift": shift_bits(config), "divider": divider_bits(config)})
 
 
 class Reciprocal(wiring.Component):
@@ -57,7 +57,7 @@ class Reciprocal(wiring.Component):
         sum_, shift = Signal(l_bits, reset_less=True), Signal(shift_bits(config), reset_less=True)
         rest, quotient = Signal(SUM_BITS + 1, reset_less=True), Signal(RECIPROCAL_BITS, reset_less=True)
         count = Signal(range(RECIPROCAL_BITS + 1))
-        empty = Signal(reset_less=True)
+        empty, divider = Signal(reset_less=True), Signal(divider_bits(config), reset_less=True)
         top = least + SUM_BITS  # l < 2**top: the least shift is right
         high = wire(m, sum_[top:].any(), "high")
         divisor = sum_[least : least + SUM_BITS]
@@ -65,6 +65,7 @@ class Reciprocal(wiring.Component):
             with m.State("TAKE"):
                 m.d.comb += self.i.ready.eq(1)
                 m.d.sync += [sum_.eq(self.i.payload.l), shift.eq(0), count.eq(0), quotient.eq(0)]
+                m.d.sync += divider.eq(self.i.payload.divider)
                 with m.If(self.i.valid):
                     m.next = "NORMALISE"
             with m.State("NORMALISE"):
@@ -88,6 +89,7 @@ class Reciprocal(wiring.Component):
                     self.o.valid.eq(1),
                     self.o.payload.r.eq(Mux(empty, 0, quotient)),
                     self.o.payload.shift.eq(shift),
+                    self.o.payload.divider.eq(divider),
                 ]
                 with m.If(self.o.ready):
                     m.next = "TAKE"

@@ -13,9 +13,14 @@ from hdl.attention.softmax_unit import sum_bits
 from hdl.common.arithmetic import register, wire
 
 
+def divider_bits(config: ArrayConfig) -> int:
+    """Of a divider's index."""
+    return max(1, (config.dividers - 1).bit_length())
+
+
 def state_event(config: ArrayConfig) -> data.StructLayout:
-    """A row that ended: its sum of probabilities, 0 if it never had a valid key."""
-    return data.StructLayout({"l": config.l_bits})
+    """A row that ended: its sum of probabilities, 0 if it never had a valid key; the divider that its outputs go to."""
+    return data.StructLayout({"l": config.l_bits, "divider": divider_bits(config)})
 
 
 class RowState(wiring.Component):
@@ -68,17 +73,23 @@ class RowState(wiring.Component):
         m.submodules.rows = rows = Ram(stored.size, config.subtiles << row_bits)
         m.d.comb += rows.read_address.eq(Cat(now.row, control.block))
 
-        # Which has the smaller exponent, and by how much.
+        # Which has the smaller exponent, and by how much: a block RAM takes most of a cycle, both differences the next.
         take_1, now_1 = self._next(m, taken, now, "take_1")
-        control_1 = self._held(m, control, "control_1")
-        before = stored(rows.read_data)
-        seen = wire(m, before.l.any() & ~control_1.first, "seen")
-        difference = wire(m, now_1.m - before.m, "difference")
-        grows = wire(m, (difference > 0) & now_1.any | ~seen, "grows")
-        distance = wire(m, Mux(difference > 0, difference, -difference), "distance")
+        take_2, now_2 = self._next(m, take_1, now_1, "take_2")
+        control_2 = self._held(m, self._held(m, control, "control_1"), "control_2")
+        before_2 = stored(register(m, rows.read_data, "before_2"))
+        rises = register(m, now_2.m - before_2.m, "rises").as_signed()
+        falls = register(m, before_2.m - now_2.m, "falls").as_signed()
+        seen = register(m, before_2.l.any() & ~control_2.first, "seen")
+        take_3, now_3 = self._next(m, take_2, now_2, "take_3")
+        control_3 = self._held(m, control_2, "control_3")
+        before = stored(register(m, before_2.as_value(), "before"))
+        up = wire(m, falls[-1], "up")
+        grows = wire(m, up & now_3.any | ~seen, "grows")
+        distance = wire(m, Mux(up, rises, falls), "distance")
         far = wire(m, distance[AMOUNT_BITS:].any() | ~seen, "far")
         amount = wire(m, distance[:AMOUNT_BITS] | far.replicate(AMOUNT_BITS), "amount")
-        tile = Cat(Const(0, config.guard_bits), now_1.l)
+        tile = Cat(Const(0, config.guard_bits), now_3.l)
         l_bits = config.l_bits
         moved = Signal(unsigned(l_bits), reset_less=True)
         kept = Signal(unsigned(l_bits), reset_less=True)
@@ -86,46 +97,47 @@ class RowState(wiring.Component):
         m.d.sync += [
             moved.eq(Mux(grows, before.l, tile)),
             kept.eq(Mux(grows, tile, before.l)),
-            exponent.eq(Mux(grows, now_1.m, before.m)),
+            exponent.eq(Mux(grows, now_3.m, before.m)),
         ]
-        take_2, now_2 = self._next(m, take_1, now_1, "take_2")
-        control_2 = self._held(m, control_1, "control_2")
-        amount_2, grows_2 = register(m, amount, "amount_2"), register(m, grows, "grows_2")
+        take_4, now_4 = self._next(m, take_3, now_3, "take_4")
+        control_4 = self._held(m, control_3, "control_4")
+        amount_4, grows_4 = register(m, amount, "amount_4"), register(m, grows, "grows_4")
 
         # Shift, and round to nearest with the bit that is shifted out last.
         reached = Cat(Const(0, 1), moved)
         for bit in range(AMOUNT_BITS):
-            reached = wire(m, Mux(amount_2[bit], reached >> (1 << bit), reached), f"moved_{1 << bit}")
+            reached = wire(m, Mux(amount_4[bit], reached >> (1 << bit), reached), f"moved_{1 << bit}")
         aligned = register(m, reached, "aligned")
-        take_3, now_3 = self._next(m, take_2, now_2, "take_3")
-        control_3, kept_3 = self._held(m, control_2, "control_3"), register(m, kept, "kept_3")
-        exponent_3 = register(m, exponent, "exponent_3").as_signed()
-        plan_3 = register(m, Cat(amount_2, grows_2), "plan_3")
-        total = register(m, (Cat(Const(1, 1), kept_3) + aligned) >> 1, "total")[:l_bits]
-        take_4, now_4 = self._next(m, take_3, now_3, "take_4")
-        control_4, plan_4 = self._held(m, control_3, "control_4"), register(m, plan_3, "plan_4")
-        exponent_4 = register(m, exponent_3, "exponent_4").as_signed()
+        take_5, now_5 = self._next(m, take_4, now_4, "take_5")
+        control_5, kept_5 = self._held(m, control_4, "control_5"), register(m, kept, "kept_5")
+        exponent_5 = register(m, exponent, "exponent_5").as_signed()
+        plan_5 = register(m, Cat(amount_4, grows_4), "plan_5")
+        total = register(m, (Cat(Const(1, 1), kept_5) + aligned) >> 1, "total")[:l_bits]
+        take_6, now_6 = self._next(m, take_5, now_5, "take_6")
+        control_6, plan_6 = self._held(m, control_5, "control_6"), register(m, plan_5, "plan_6")
+        exponent_6 = register(m, exponent_5, "exponent_6").as_signed()
 
         # Half of both when the sum could come to overflow.
         bump = wire(m, total[-1], "bump")
         result = Signal(stored, reset_less=True)
         m.d.sync += [
             result.l.eq(Mux(bump, (total + 1) >> 1, total)),
-            result.m.eq(exponent_4 + bump),
-            self.plan.eq(Cat(plan_4, bump)),
+            result.m.eq(exponent_6 + bump),
+            self.plan.eq(Cat(plan_6, bump)),
         ]
-        take_5, now_5 = self._next(m, take_4, now_4, "take_5")
-        control_5 = self._held(m, control_4, "control_5")
+        take_7, now_7 = self._next(m, take_6, now_6, "take_7")
+        control_7 = self._held(m, control_6, "control_7")
         m.d.comb += [
-            rows.write.eq(take_5),
-            rows.write_address.eq(Cat(now_5.row, control_5.block)),
+            rows.write.eq(take_7),
+            rows.write_address.eq(Cat(now_7.row, control_7.block)),
             rows.write_data.eq(result),
-            self.write_plan.eq(take_5),
-            self.plan_row.eq(now_5.row),
-            self.plan_bank.eq(control_5.bank),
-            self.ready.eq(take_5 & (now_5.row == config.rows - 1)),
-            self.ended_valid.eq(take_5 & control_5.final & (now_5.row <= control_5.last_row)),
+            self.write_plan.eq(take_7),
+            self.plan_row.eq(now_7.row),
+            self.plan_bank.eq(control_7.bank),
+            self.ready.eq(take_7 & (now_7.row == config.rows - 1)),
+            self.ended_valid.eq(take_7 & control_7.final & (now_7.row <= control_7.last_row)),
             self.ended.l.eq(result.l),
+            self.ended.divider.eq(now_7.row & (config.dividers - 1)),
         ]
         return m
 
@@ -144,21 +156,20 @@ class RowState(wiring.Component):
             }
         )
         control = Signal(layout, reset_less=True)
-        place = Signal.like(self.place, name="place_held", reset_less=True)
+        row = Signal(range(config.rows_per_unit * config.units), reset_less=True)
         held = [Signal(one, name=f"held_{index}", reset_less=True) for index in range(config.units)]
         busy, index = Signal(), Signal(range(max(2, config.units)))
         with m.If(busy):
-            m.d.sync += [index.eq(index + 1), busy.eq(index != config.units - 1)]
+            m.d.sync += [index.eq(index + 1), row.eq(row + 1), busy.eq(index != config.units - 1)]
         with m.If(self.take):
-            m.d.sync += [busy.eq(1), index.eq(0), place.eq(self.place)]
+            m.d.sync += [busy.eq(1), index.eq(0), row.eq(self.place * config.units)]
             m.d.sync += [control[name].eq(getattr(self, name)) for name in layout.members]
             for unit, record in enumerate(held):
                 m.d.sync += [record[name].eq(getattr(self, f"{name}_{unit}")) for name in ("m", "l", "any")]
         now = Signal(one)
-        unit_bits = config.units.bit_length() - 1
         chosen = Array(record.as_value() for record in held)[index] if config.units > 1 else held[0].as_value()
-        m.d.comb += [now.eq(chosen), now.row.eq(Cat(index[:unit_bits], place)[:row_bits])]
-        return now, busy, control
+        m.d.comb += [now.eq(chosen), now.row.eq(row)]
+        return now, wire(m, busy & (row < config.rows), "taken"), control
 
     @staticmethod
     def _next(m, take, now, name):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -13,8 +13,9 @@ from hdl.common.arithmetic import register
 
 def score_beat(config: ArrayConfig) -> data.StructLayout:
     """What a row's edge does with a sum in a QK pass: the key within the tile, whether its chunk is the first and the
-    last, and the bank of the finished scores."""
-    return data.StructLayout({"take": 1, "key": config.lane_bits, "first": 1, "last": 1, "bank": 2})
+    last, and the bank of the finished scores; where linear layers come in parts, the block whose sums these are."""
+    shapes = {"take": 1, "key": config.lane_bits, "first": 1, "last": 1, "bank": 2}
+    return data.StructLayout(shapes | ({"block": (config.subtiles - 1).bit_length()} if config.linear else {}))
 
 
 class Scores(wiring.Component):
@@ -23,7 +24,7 @@ class Scores(wiring.Component):
     Members
     -------
     beat : `score_beat`, two cycles before its `sum`
-    sum : of a chunk
+    sum : of a chunk; with blocks, what `ChunkShifter` makes of it, of which (sum + 1) >> 1 is added
     read_address : bank and key; `score` comes a cycle later
     """
 
@@ -32,7 +33,7 @@ class Scores(wiring.Component):
         super().__init__(
             {
                 "beat": In(score_beat(config)),
-                "sum": In(signed(config.partial_bits)),
+                "sum": In(signed(config.score_bits + 1 if config.has_blocks else config.partial_bits)),
                 "read_address": In(range(config.banks * config.lanes)),
                 "score": Out(signed(config.score_bits)),
             }
@@ -41,7 +42,7 @@ class Scores(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         config, bits = self._config, self._config.score_bits
-        m.submodules.sums = sums = Ram(bits, config.lanes)
+        m.submodules.sums = sums = Ram(bits, config.lanes * (config.subtiles if config.linear else 1))
         m.submodules.finished = finished = Ram(bits, config.banks * config.lanes)
         beat_1 = register(m, self.beat.as_value(), "beat_1")
         beat_2 = register(m, beat_1, "beat_2")
@@ -52,16 +53,23 @@ class Scores(wiring.Component):
         # Read, add, write: a key comes again after C >= 4 cycles.
         before = Signal(signed(bits), reset_less=True)
         after = Signal(signed(bits), reset_less=True)
-        m.d.comb += sums.read_address.eq(self.beat.key)
-        m.d.sync += [before.eq(Mux(now.first, 0, sums.read_data)), after.eq(before + self.sum)]
+        m.d.comb += sums.read_address.eq(self._place(self.beat))
+        total = before + self.sum
+        if config.has_blocks:
+            total = (Cat(Const(1, 1), before).as_signed() + self.sum) >> 1
+        m.d.sync += [before.eq(Mux(now.first, 0, sums.read_data)), after.eq(total)]
         for ram in (sums, finished):
             m.d.comb += ram.write_data.eq(after)
         m.d.comb += [
             sums.write.eq(done.take),
-            sums.write_address.eq(done.key),
+            sums.write_address.eq(self._place(done)),
             finished.write.eq(done.take & done.last),
             finished.write_address.eq(done.key | (done.bank << config.lane_bits)),
             finished.read_address.eq(self.read_address),
             self.score.eq(finished.read_data),
         ]
         return m
+
+    def _place(self, beat):
+        """Of the sum so far."""
+        return Cat(beat.key, beat.block) if self._config.linear else beat.key

@@ -7,7 +7,9 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hdl.attention.config import ArrayConfig
+from hdl.attention.counter import Counter
 from hdl.attention.job_words import FIELDS
+from hdl.attention.linear_outputs import HALVES, scaled_layout
 from hdl.attention.row_state import RowState, state_event
 from hdl.attention.softmax_unit import (
     BOUND_BITS,
@@ -22,9 +24,11 @@ from hdl.common.repeated import Pattern
 
 def tile_layout(config: ArrayConfig) -> data.StructLayout:
     """A block's tile of scores: masks of its row 0, scale, which of the block's rows there are, and what its state is
-    to do: begin anew (`first`), end (`final`)."""
+    to do: begin anew (`first`), end (`final`). Of a linear layer (`linear`): what becomes of its outputs."""
+    of_layer = {"linear": 1, "relu": 1, "o_format": FIELDS["o_format"].bits} if config.linear else {}
     return data.StructLayout(
         {
+            **of_layer,
             "bounds": key_bounds(config),
             "step": FIELDS["step"].bits,
             "a": FIELDS["a"].bits,
@@ -51,6 +55,7 @@ class Softmax(wiring.Component):
     plan_row, plan_bank, write_plan, plan : of a row
     ended : `state_event` of rows that end
     saturated : a pulse
+    scaled, logits, half_free : where linear layers are built: of `LinearOutputs`
     """
 
     def __init__(self, config: ArrayConfig):
@@ -76,8 +81,16 @@ class Softmax(wiring.Component):
                 "ended": Out(state_event(config)),
                 "ended_valid": Out(1),
                 "saturated": Out(1),
+                **self._linear_members(),
             }
         )
+
+    def _linear_members(self):
+        config = self._config
+        if not config.linear:
+            return {}
+        logits = Out(config.units * config.logit_bits)
+        return {"scaled": Out(scaled_layout(config)), "logits": logits, "half_free": In(1)}
 
     def elaborate(self, platform):
         m = Module()
@@ -89,34 +102,35 @@ class Softmax(wiring.Component):
         waiting, free = Signal(3), Signal(3, init=config.banks)
         row, key, score_bank, bank = Signal(place_bits), Signal(config.lane_bits), Signal(2), Signal(2)
         busy = Signal()
-        go = wire(m, self.tile.valid & waiting.any() & free.any(), "go")
+        go = wire(m, self.tile.valid & waiting.any() & self._room(m, tile, free.any()), "go")
         take = wire(m, busy | go, "take")
         row_end = wire(m, key == config.lanes - 1, "row_end")
         end = wire(m, take & row_end & (row == config.rows_per_unit - 1), "end")
         begins = wire(m, go & ~busy, "begins")
+        of_attention = ~tile.linear if config.linear else 1
         m.d.sync += [
             waiting.eq(waiting + self.scored - begins),
-            free.eq(free + self.bank_free - begins),
+            free.eq(free + self.bank_free - (begins & of_attention)),
         ]
         with m.If(take):
             m.d.sync += [key.eq(key + 1), busy.eq(~end)]
             with m.If(row_end):
                 m.d.sync += row.eq(Mux(end, 0, row + 1))
         with m.If(end):
-            m.d.sync += [score_bank.eq(score_bank + 1), bank.eq(bank + 1)]
+            m.d.sync += [score_bank.eq(score_bank + 1), bank.eq(bank + of_attention)]
         m.d.comb += [
             self.tile.ready.eq(end),
             self.score_bank_free.eq(register(m, end, "score_bank_left")),
             self.score_address.eq(Cat(key, score_bank)),
         ]
         bounds = self._bounds(m, tile, take & row_end, end)
-        a, h = (delayed(m, getattr(tile, name), 2, name, reset_less=True) for name in "ah")
+        a, h = (delayed(m, getattr(tile, name), 3, name, reset_less=True) for name in "ah")
 
         info = self._info()
         row_info = Signal(info)
         m.d.comb += [row_info.row.eq(row), row_info.bank.eq(bank)]
         m.d.comb += [
-            getattr(row_info, name).eq(getattr(tile, name)) for name in ("block", "first", "final", "last_row")
+            getattr(row_info, name).eq(getattr(tile, name)) for name in info.members if name not in ("row", "bank")
         ]
         parity = Signal()
         with m.If(take & row_end):
@@ -135,7 +149,7 @@ class Softmax(wiring.Component):
                 "parity": parity,
                 "key": key,
                 "place": row,
-                "exists": row * config.units + index <= tile.last_row,
+                "exists": (row * config.units + index <= tile.last_row) & of_attention,
                 "bounds": bounds[index],
                 "a": a,
                 "h": h,
@@ -146,6 +160,10 @@ class Softmax(wiring.Component):
             m.d.comb += self.p.word_select(index, config.p_bits + 1).eq(unit.p)
             saturated.append(unit.saturated)
         m.d.comb += self.saturated.eq(Cat(saturated).any())
+        if config.linear:
+            m.d.comb += self._halves.less.eq(begins & tile.linear)
+            self._scaled(m, tile, take, key, row)
+            m.d.comb += self.logits.eq(Cat(getattr(m.submodules, f"unit_{k}").logit for k in range(config.units)))
         self._state(m, state, delayed(m, finished, 1, "told"), info(register(m, where.as_value(), "told_row")))
         return m
 
@@ -153,7 +171,28 @@ class Softmax(wiring.Component):
         """What goes with a row to its state."""
         tile = self.tile.payload
         shapes = {"row": len(self.place), "bank": 2, "block": len(tile.block), "last_row": len(tile.last_row)}
-        return data.StructLayout(shapes | {"first": 1, "final": 1})
+        return data.StructLayout(shapes | {"first": 1, "final": 1} | ({"linear": 1} if self._config.linear else {}))
+
+    def _room(self, m, tile, banks):
+        """Whether there is any for what comes of a tile: probabilities, or a linear layer's outputs."""
+        if not self._config.linear:
+            return banks
+        m.submodules.halves = self._halves = halves = Counter(HALVES, HALVES)
+        m.d.comb += halves.more.eq(self.half_free)
+        return Mux(tile.linear, halves.any, banks)
+
+    def _scaled(self, m, tile, take, key, row):
+        """What goes with a linear layer's scaled scores."""
+        begun = Signal(scaled_layout(self._config))
+        m.d.comb += [
+            begun.key.eq(key),
+            begun.place.eq(row),
+            begun.last_row.eq(tile.last_row),
+            begun.relu.eq(tile.relu),
+            begun.o_format.eq(tile.o_format),
+        ]
+        m.d.comb += self.scaled.eq(delayed(m, begun.as_value(), LOGIT_CYCLES, "scaled_with", reset_less=True))
+        m.d.comb += self.scaled.valid.eq(delayed(m, take & tile.linear, LOGIT_CYCLES, "scaled_valid"))
 
     def _exponentials(self, m, row_end, row_info):
         """The exponentials of a row begin when its largest logit is known: what the units read, whose probability is
@@ -167,6 +206,7 @@ class Softmax(wiring.Component):
         with m.If(begin):
             m.d.sync += kept.eq(travelling)
         active = wire(m, begin | reading, "active")
+        of_attention = ~now.linear if config.linear else 1
         end = wire(m, active & key.all(), "read_end")
         with m.If(active):
             m.d.sync += [key.eq(key + 1), reading.eq(~end)]
@@ -175,13 +215,13 @@ class Softmax(wiring.Component):
         written = delayed(m, Cat(key, now.as_value()), EXPONENTIAL_CYCLES, "written", reset_less=True)
         where = info(written[config.lane_bits :])
         m.d.comb += [
-            self.write.eq(delayed(m, active, EXPONENTIAL_CYCLES, "write")),
+            self.write.eq(delayed(m, active & of_attention, EXPONENTIAL_CYCLES, "write")),
             self.key.eq(written[: config.lane_bits]),
             self.place.eq(where.row),
             self.bank.eq(where.bank),
         ]
         reads = {"read_begin": begin, "read_parity": parity, "read_key": key}
-        return reads, where, delayed(m, end, EXPONENTIAL_CYCLES, "finished")
+        return reads, where, delayed(m, end & of_attention, EXPONENTIAL_CYCLES, "finished")
 
     def _state(self, m, state, take, row):
         """Rows to their state, and its plans to the rows."""
@@ -197,7 +237,7 @@ class Softmax(wiring.Component):
         config = self._config
         past = Signal(BOUND_BITS)  # step times the rows before this place's first
         with m.If(row_end):
-            m.d.sync += past.eq(Mux(end, 0, past + (tile.step << (config.units.bit_length() - 1))))
+            m.d.sync += past.eq(Mux(end, 0, past + tile.step * config.units))
         found = []
         for index in range(config.units):
             of_row = Signal(key_bounds(config), name=f"bounds_{index}")

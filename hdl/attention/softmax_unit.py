@@ -27,10 +27,10 @@ POWERS = tuple(round(2 ** (POWER_BITS - segment / (1 << SEGMENT_BITS))) for segm
 LOW_BITS = 16
 """Of a score, multiplied in a DSP block of their own when it has more than 18."""
 
-LOGIT_CYCLES = 7
+LOGIT_CYCLES = 9
 """From a score to its logit's being written and compared."""
 
-EXPONENTIAL_CYCLES = 6
+EXPONENTIAL_CYCLES = 7
 """From a logit's address to its probability."""
 
 
@@ -42,7 +42,7 @@ def sum_bits(config: ArrayConfig) -> int:
 class LogitPipe(wiring.Component):
     """t = sat20((score * a + 2**(h-1)) >> h), as its ceiling and what is missing to that.
 
-    Latency: 5 cycles.
+    Latency: 6 cycles.
 
     Members
     -------
@@ -51,6 +51,7 @@ class LogitPipe(wiring.Component):
     ceiling : (t + 1023) >> 10
     missing : -t modulo 1024
     saturated : t was beyond 20 bits
+    logit : t itself
     """
 
     def __init__(self, config: ArrayConfig):
@@ -64,6 +65,7 @@ class LogitPipe(wiring.Component):
                 "ceiling": Out(signed(self._ceiling_bits)),
                 "missing": Out(config.logit_fraction_bits),
                 "saturated": Out(1),
+                "logit": Out(signed(config.logit_bits)),
             }
         )
 
@@ -98,10 +100,14 @@ class LogitPipe(wiring.Component):
         negative = double[-1]
         most = Cat((~negative).replicate(config.logit_bits - 1), negative)
         logit = register(m, Mux(saturated, most, rounded[: config.logit_bits]), "logit_result").as_signed()
-        m.d.sync += self.saturated.eq(saturated)
         fraction = logit[: config.logit_fraction_bits]
         whole = logit[config.logit_fraction_bits :].as_signed()
-        m.d.comb += [self.ceiling.eq(whole + fraction.any()), self.missing.eq(-fraction)]
+        m.d.sync += [
+            self.ceiling.eq(whole + fraction.any()),
+            self.missing.eq(-fraction),
+            self.logit.eq(logit),
+            self.saturated.eq(register(m, saturated, "saturated_1")),
+        ]
         return m
 
 
@@ -173,12 +179,13 @@ class SoftmaxUnit(wiring.Component):
     scores : of all its rows, a cycle after `key`
     key, place : the score asked for in this cycle, and whose row it is
     exists, bounds : of that row
-    a, h : scale, two cycles after `key`
+    a, h : scale, three cycles after `key`
     read_key, read_begin : the logit that goes to the exponential, from `LOGIT_CYCLES` + 1 after the row's last key on
     take, first : `key` is one, the first of a tile
     p : `EXPONENTIAL_CYCLES` after `read_key`
     m, any, l : of the row, a cycle after its last p
     saturated : a pulse
+    logit : where linear layers are built: the score's, `LOGIT_CYCLES` after `key`
     """
 
     def __init__(self, config: ArrayConfig):
@@ -203,6 +210,7 @@ class SoftmaxUnit(wiring.Component):
                 "any": Out(1),
                 "l": Out(sum_bits(config)),
                 "saturated": Out(1),
+                **({"logit": Out(signed(config.logit_bits))} if config.linear else {}),
             }
         )
 
@@ -216,9 +224,12 @@ class SoftmaxUnit(wiring.Component):
         m.submodules.logits = logits = Ram(record.size, 2 * config.lanes)
 
         # Scores to logits, and the largest ceiling of the valid ones.
-        place = register(m, self.place, "place_1")
-        score = register(m, self.scores.word_select(place, config.score_bits), "score").as_signed()
+        place = register(m, register(m, self.place, "place_1"), "place_2")
+        scores = register(m, self.scores, "scores_held")
+        score = register(m, scores.word_select(place, config.score_bits), "score").as_signed()
         m.d.comb += [logit.score.eq(score), logit.a.eq(self.a), logit.h.eq(self.h)]
+        if config.linear:
+            m.d.comb += self.logit.eq(logit.logit)
         key, bounds = self.key, self.bounds
         inside = (key < bounds.keys) & (bounds.hi >= key) & ((key < bounds.sink) | (bounds.lo <= key))
         control = Cat(self.take, self.first, self.take & inside, self.exists, self.parity, self.key)
@@ -246,8 +257,8 @@ class SoftmaxUnit(wiring.Component):
         with m.If(self.read_begin):
             m.d.sync += [exponent.eq(best), some.eq(any_)]
         m.d.comb += logits.read_address.eq(Cat(self.read_key, self.read_parity))
-        read = record(logits.read_data)
-        n = wire(m, exponent - read.ceiling, "n")  # >= 0 of a valid key
+        read = record(register(m, logits.read_data, "read"))
+        n = wire(m, register(m, exponent, "exponent_read").as_signed() - read.ceiling, "n")  # >= 0 of a valid key
         clipped = Cat(n[:4], n[4:].any())
         m.d.comb += [
             exponential.n.eq(register(m, clipped, "n_clipped")),

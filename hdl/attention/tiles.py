@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Module, Mux
+from amaranth.hdl import Cat, Module, Mux, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from hdl.attention.aligner import AMOUNT_BITS
+from hdl.attention.block_operands import BlockOperands
 from hdl.attention.config import ArrayConfig
+from hdl.attention.decoder import Decoder
+from hdl.attention.packing import FORMAT_BITS, folded, is_format, packing_layout
 from hdl.attention.passes import SLOT_BITS
 from hdl.attention.ram import ByteRam, Ram
-from hdl.common.arithmetic import register, wire
+from hdl.attention.row import power_bits
+from hdl.attention.scales import Scales
+from hdl.common.arithmetic import delayed, register, wire
 
 
 def key_tile_bits(config: ArrayConfig) -> int:
@@ -27,23 +33,43 @@ def value_place_bits(config: ArrayConfig) -> int:
     return (config.dim - 1).bit_length() - (config.bus_bytes - 1).bit_length()
 
 
-class Tiles(wiring.Component):
-    """Memory words in; out C bytes, of one key in a pass over keys, of one column in a pass over values.
+def scales_in(config: ArrayConfig) -> wiring.Signature:
+    """Which words are scales, and of what: members of `Scales`."""
+    packing = packing_layout(config)
+    return wiring.Signature(
+        {
+            "write_key": Out(1),
+            "write_value": Out(config.lanes),
+            "key": Out(config.lane_bits),
+            "word": Out(packing["scale_words"].width),
+            "packing": Out(packing),
+            "read": Out(1),
+        }
+    )
 
-    Latency: `OPERAND_CYCLES`, from `slot`, `key_word`, `column` and `query` to `streamed`.
+
+class Tiles(wiring.Component):
+    """Memory words in; out C operands, of one key in a pass over keys, of one column in a pass over values.
+
+    Latency: `operand_cycles`, from a beat's place to `streamed`.
 
     Members
     -------
     write_key, key_place : a memory word goes to this place of a slot, in words from the tile's beginning
     write_value, value_place : one bit for each key of a tile; the place is within the key's row
     write_slot, data : of either
-    query : a beat of keys
+    query, slot, key_word, chunk, column, format : a beat, of keys or of values, its place, and what its elements are
+    scales_in, clipped : of `Scales`, with blocks only
+    key_amount : with them: by how much the beat's sum is shifted right at the rows' edges, with the sum
     """
 
     def __init__(self, config: ArrayConfig):
         self._config = config
         self._parts = config.lanes // config.bus_bytes
         column_bits = (config.dim - 1).bit_length()
+        scales = {}
+        if config.has_blocks:
+            scales = {"scales_in": In(scales_in(config)), "clipped": Out(1), "key_amount": Out(AMOUNT_BITS)}
         super().__init__(
             {
                 "write_key": In(1),
@@ -55,8 +81,11 @@ class Tiles(wiring.Component):
                 "query": In(1),
                 "slot": In(SLOT_BITS),
                 "key_word": In(key_tile_bits(config)),
+                "chunk": In(power_bits(config.most_chunks)),
                 "column": In(column_bits),
-                "streamed": Out(8 * config.lanes),
+                "format": In(FORMAT_BITS),
+                "streamed": Out(config.streamed_bits * config.lanes),
+                **scales,
             }
         )
 
@@ -73,17 +102,66 @@ class Tiles(wiring.Component):
             keys.write_data.eq(self.data.replicate(parts)),
             keys.read_address.eq(Cat(self.key_word, self.slot)),
         ]
-        columns = []
+        column, columns = wire(m, folded(config, self.column, self.format), "value_byte"), []
         for index in range(config.lanes):
             m.submodules[f"values_{index}"] = values = ByteRam(1 << (SLOT_BITS + len(self.column)), config.bus_bytes)
             m.d.comb += [
                 values.write.eq(self.write_value[index]),
                 values.write_address.eq(Cat(self.value_place, self.write_slot)),
                 values.write_data.eq(self.data),
-                values.read_address.eq(Cat(self.column, self.slot)),
+                values.read_address.eq(Cat(column, self.slot)),
             ]
             columns.append(values.read_data)
         query = register(m, self.query, "query_read")
-        operands = register(m, Mux(query, keys.read_data, Cat(columns)), "operands")
+        if config.formats:
+            operands = self._decoded(m, keys.read_data, Cat(columns), query)
+        else:
+            operands = register(m, Mux(query, keys.read_data, Cat(columns)), "operands")
         m.d.comb += self.streamed.eq(register(m, wire(m, operands, "operands_out"), "operands_spread"))
         return m
+
+    def _decoded(self, m, key_word, value_bytes, query):
+        """Operands of any format."""
+        m.submodules.decoder = decoder = Decoder(self._config)
+        m.d.comb += [
+            decoder.key_word.eq(key_word),
+            decoder.value_bytes.eq(value_bytes),
+            decoder.query.eq(query),
+            decoder.format.eq(register(m, self.format, "format_read")),
+            decoder.chunk.eq(register(m, self.chunk, "chunk_read")),
+            decoder.column.eq(register(m, self.column, "column_read")),
+        ]
+        if not self._config.has_blocks:
+            return decoder.elements
+        m.submodules.blocks = blocks = BlockOperands(self._config)
+        scales = self._scales(m)
+        given = {
+            "query": query,
+            "format": decoder.format,
+            "key_scale": scales.key_scale.as_value(),
+            "value_scales": scales.value_scales,
+        }
+        m.d.comb += blocks.elements.eq(decoder.elements)
+        for name, value in given.items():
+            late = delayed(m, value, 2, f"{name}_of_elements", reset_less=True)
+            m.d.comb += Value.cast(getattr(blocks, name)).eq(late)
+        return blocks.operands
+
+    def _scales(self, m):
+        """Scales of the beat, and by how much the rows' edges shift its sum: what its scale says, and g_V - g_K that
+        the operands have beyond g_K, and the guard bits that all sums have there."""
+        config = self._config
+        m.submodules.scales = scales = Scales(config)
+        for name in ("write_slot", "data", "query", "slot", "chunk", "column", "format"):
+            m.d.comb += getattr(scales, name).eq(getattr(self, name))
+        for name in self.scales_in.signature.members:
+            m.d.comb += Value.cast(getattr(scales, name)).eq(Value.cast(getattr(self.scales_in, name)))
+        m.d.comb += self.clipped.eq(scales.clipped)
+        code = register(m, self.format, "format_of_scale")
+        excess = is_format(config, code, lambda each: each.value_shift - each.key_shift)
+        of_block = is_format(config, code, lambda each: each.block)
+        amount = Mux(of_block, scales.key_scale.shift, 0) + (config.guard_bits + excess)
+        m.d.comb += self.key_amount.eq(
+            delayed(m, amount[:AMOUNT_BITS], config.latency_cycles - 1, "key_amount", reset_less=True)
+        )
+        return scales

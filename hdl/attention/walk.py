@@ -9,8 +9,8 @@ from amaranth.lib.wiring import In, Out
 from hdl.attention.config import ArrayConfig
 from hdl.attention.job_words import FIELDS
 from hdl.attention.softmax import tile_layout
-from hdl.attention.softmax_unit import BOUND_BITS
-from hdl.common.arithmetic import wire
+from hdl.attention.softmax_unit import BOUND_BITS, key_bounds
+from hdl.common.arithmetic import register, wire
 
 WALK_FIELDS = (
     "rows",
@@ -21,14 +21,20 @@ WALK_FIELDS = (
     "a",
     "h",
     "fraction",
+    "o_format",
     "step",
     "key",
     "keys",
+    "k_format",
+    "v_format",
     "sink",
     "lo",
     "hi",
 )
 """Of a job: what the array needs to know."""
+
+KEPT_FIELDS = ("fraction", "o_format", "k_format", "v_format")
+"""Of those: what goes with every pair."""
 
 
 def walk_layout() -> data.StructLayout:
@@ -40,16 +46,19 @@ def walk_layout() -> data.StructLayout:
 
 
 class Walk(wiring.Component):
-    """One block of one tile after the other.
+    """One block of one tile after the other, of those that need each other.
+
+    Looks for the next pair while the one before is done: a pair is given when it is known whether its tile has another.
 
     Members
     -------
     job : taken when the one before is walked through
     valid : there is a block's tile; `next` goes on to the following one
-    chunks, tile : of it
-    last_block : of its tile
+    unneeded : no block needs the tile: there is no pair, the tile is only to be freed
+    chunks, tile : of the pair
+    last_block : of those that need its tile
     last_tile : of its job, whose queries are not needed any more after `last_block`
-    fraction : of the job
+    fraction, o_format, k_format, v_format : of the job
     """
 
     def __init__(self, config: ArrayConfig):
@@ -59,11 +68,12 @@ class Walk(wiring.Component):
                 "job": In(stream.Signature(walk_layout())),
                 "next": In(1),
                 "valid": Out(1),
+                "unneeded": Out(1),
                 "chunks": Out(FIELDS["chunks"].bits),
                 "tile": Out(tile_layout(config)),
                 "last_block": Out(1),
                 "last_tile": Out(1),
-                "fraction": Out(FIELDS["fraction"].bits),
+                **{name: Out(FIELDS[name].bits) for name in KEPT_FIELDS},
             }
         )
 
@@ -72,68 +82,110 @@ class Walk(wiring.Component):
         config = self._config
         given, row_bits = self.job.payload, (config.rows - 1).bit_length()
         job = Signal(walk_layout(), reset_less=True)
+        searching, judged, found = Signal(), Signal(), Signal()
         first_tile = Signal(reset_less=True)
-        last_row = wire(m, job.rows - 1, "last_row")
+        job_end = wire(m, job.rows - 1, "job_end")
         block = Signal.like(self.tile.block, name="block_now", reset_less=True)
-        self._masks(m, job)
         tiles = Signal(FIELDS["tiles"].bits, reset_less=True)
-        blocks_end = wire(m, block == last_row[row_bits:], "blocks_end")
+        blocks_end = wire(m, block == job_end[row_bits:], "blocks_end")
         tiles_end = wire(m, tiles == 1, "tiles_end")
-        ends = wire(m, self.next & blocks_end & tiles_end, "ends")
-        m.d.comb += [
-            self.job.ready.eq(~self.valid | ends),
-            self.chunks.eq(job.chunks),
-            self.last_block.eq(blocks_end),
-            self.last_tile.eq(tiles_end),
-            self.fraction.eq(job.fraction),
-            self.tile.step.eq(job.step),
-            self.tile.a.eq(job.a),
-            self.tile.h.eq(job.h),
-            self.tile.last_row.eq(Mux(blocks_end, last_row[:row_bits], config.rows - 1)),
-            self.tile.block.eq(block),
-            self.tile.first.eq(job.first & first_tile),
-            self.tile.final.eq(job.last & tiles_end),
-        ]
-        with m.If(self.job.ready):
+        last_row = wire(m, Mux(blocks_end, job_end[:row_bits], config.rows - 1), "last_row")
+        take = wire(m, ~searching, "take")
+        move = Signal()
+        bounds, reaches, reaches_next, seen, before = self._masks(m, job, take, move, blocks_end, last_row, first_tile)
+
+        # A cycle to judge the pair, a cycle to act on it.
+        more = wire(m, reaches_next & ~tiles_end, "more")
+        visit = register(m, Mux(reaches, seen | ~more, first_tile), "visit")
+        first = register(m, job.first & (first_tile | ~before), "first")
+        final = register(m, job.last & ~more, "final")
+        m.d.sync += judged.eq(searching & ~move)
+
+        # What is found stays until it is taken; it may be taken when it is known to be its tile's last, or not to be.
+        free = wire(m, ~(self.valid | found) | (self.valid & self.next), "free")
+        resolves = wire(m, judged & found & (visit | blocks_end), "resolves")
+        keeps = wire(m, judged & visit & free, "keeps")
+        frees = wire(m, judged & ~visit & blocks_end & free, "frees")
+        m.d.comb += move.eq(keeps | frees | (judged & ~visit & (~blocks_end | found)))
+        with m.If(free):
+            m.d.sync += [found.eq(keeps & ~blocks_end), self.valid.eq(frees | (keeps & blocks_end))]
+        with m.Elif(resolves):
+            m.d.sync += [found.eq(0), self.valid.eq(1), self.last_block.eq(~visit), self.last_tile.eq(tiles_end)]
+        with m.If(keeps | frees):
             m.d.sync += [
-                self.valid.eq(self.job.valid),
+                self.unneeded.eq(frees),
+                self.last_block.eq(1),
+                self.last_tile.eq(tiles_end),
+                self.chunks.eq(job.chunks),
+                *(getattr(self, name).eq(getattr(job, name)) for name in KEPT_FIELDS),
+                self.tile.bounds.eq(bounds),
+                self.tile.step.eq(job.step),
+                self.tile.a.eq(job.a),
+                self.tile.h.eq(job.h),
+                self.tile.last_row.eq(last_row),
+                self.tile.block.eq(block),
+                self.tile.first.eq(first),
+                self.tile.final.eq(final),
+            ]
+
+        m.d.comb += self.job.ready.eq(take)
+        with m.If(take):
+            m.d.sync += [
+                searching.eq(self.job.valid),
                 job.eq(given),
                 tiles.eq(given.tiles),
                 block.eq(0),
                 first_tile.eq(1),
             ]
-        with m.Elif(self.next):
+        with m.Elif(move):
             m.d.sync += block.eq(Mux(blocks_end, 0, block + 1))
             with m.If(blocks_end):
-                m.d.sync += [tiles.eq(tiles - 1), first_tile.eq(0)]
+                m.d.sync += [tiles.eq(tiles - 1), first_tile.eq(0), searching.eq(~tiles_end)]
         return m
 
-    def _masks(self, m, job):
-        """Bounds of the block's row 0, from its tile's first key on: a new job's, the next block's, the next tile's."""
+    def _masks(self, m, job, take, move, last_block, last_row, first_tile):
+        """Bounds of the block's row 0, from its tile's first key on: a new job's, the next block's, the next tile's.
+
+        Also of the block: its last row's end and the keys' reach this tile, and the next; one of this tile's keys may
+        be seen by the first row; some block went through a tile before this one, if `reaches`.
+        """
         config, given = self._config, self.job.payload
         bits = config.key_bits + 2
         count = config.lane_bits + 1
-        fresh = self.job.ready
-        last_block = wire(m, self.last_block, "masks_block_end")
+        bounds = Signal(key_bounds(config))
+        some, beyond = {}, {}
         for name in ("lo", "hi", "sink", "keys"):
             of_tile = Signal(signed(bits), name=f"{name}_of_tile", reset_less=True)
-            follows = wire(m, of_tile - config.lanes, f"{name}_follows")
-            bound = getattr(self.tile.bounds, name)
-            with m.If(fresh):
+            follows = wire(m, of_tile - config.lanes, f"{name}_follows").as_signed()
+            bound = getattr(bounds, name)
+            with m.If(take):
                 m.d.sync += of_tile.eq(getattr(given, name) - given.key)
-            with m.Elif(self.next & last_block):
+            with m.Elif(move & last_block):
                 m.d.sync += of_tile.eq(follows)
             if name in ("sink", "keys"):
                 m.d.comb += bound.eq(
                     Mux(of_tile[-1], 0, Mux(of_tile[count - 1 :].any(), config.lanes, of_tile[:count]))
                 )
+                some[name] = bound.any()
+                beyond[name] = ~follows[-1] & follows.any()
                 continue
             now = Signal(signed(bits), name=f"{name}_now", reset_less=True)
-            with m.If(fresh):
+            with m.If(take):
                 m.d.sync += now.eq(getattr(given, name) - given.key)
-            with m.Elif(self.next):
+            with m.Elif(move):
                 m.d.sync += now.eq(Mux(last_block, follows, now + (job.step << (config.rows.bit_length() - 1))))
             low = BOUND_BITS - 2
             inside = wire(m, now[low:].all() | ~now[low:].any(), f"{name}_inside")
             edge = Cat((~now[-1]).replicate(low), now[-1].replicate(2))
             m.d.comb += bound.eq(Mux(inside, Cat(now[:low], now[-1].replicate(2)), edge))
+
+        end = wire(m, bounds.hi + job.step * last_row, "end").as_signed()  # clipped as the bound is: far, or right
+        reaches = wire(m, ~end[-1] & some["keys"], "reaches")
+        reaches_next = wire(m, ~end[-1] & end[config.lane_bits :].any() & beyond["keys"], "reaches_next")
+        began = wire(m, bounds.lo[-1] | ~bounds.lo[config.lane_bits :].any(), "began")
+        # Where a job has keys of a sink, every block that reaches them goes through its first tile.
+        sink_there = Signal(reset_less=True)
+        with m.If(first_tile):
+            m.d.sync += sink_there.eq(some["sink"])
+        before = wire(m, sink_there | bounds.lo[-1], "before")
+        return bounds, reaches, reaches_next, wire(m, some["sink"] | began, "seen"), before

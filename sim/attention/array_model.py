@@ -10,17 +10,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from hdl.attention.config import ArrayConfig
-from hdl.attention.job_words import FIELDS, reserved_masks
+from hdl.attention.formats import KvFormat
+from hdl.attention.job_words import OUTPUT_BITS
 from sim.attention import attention_model as golden
 from sim.attention.attention_model import Numerics, Rows, add_tile
+from sim.attention.descriptors import possible, unpack_job
+from sim.attention.kv_formats import BY_CODE, Bytes, Elements, pack_bits, read_rows, row_bytes
+from sim.attention.kv_model import aligned_keys, aligned_values
+from sim.attention.linear_model import linear
 from sim.attention.masks import Bools, Ints, Spans
-
-Bytes = npt.NDArray[np.uint8]
-DESCRIPTOR_BYTES = 64
-ADDRESSES = ("q_address", "q_stride", "k_address", "k_stride", "v_address", "v_stride", "o_address", "o_stride")
+from sim.attention.problem import DESCRIPTOR_BYTES
 
 ROW_STATUS = {
     golden.LOGIT_SATURATED: "logit_saturated",
@@ -32,7 +33,7 @@ ROW_STATUS = {
 
 def numerics(config: ArrayConfig) -> Numerics:
     """The widths of what is built."""
-    return Numerics(config.lanes, config.p_bits, config.guard_bits)
+    return Numerics(config.lanes, config.p_bits, config.guard_bits, config.streamed_bits)
 
 
 @dataclass
@@ -72,6 +73,8 @@ class Array:
             job = unpack_job(self._read(start, 0, 1, DESCRIPTOR_BYTES).tobytes())
             if job is None or not possible(self.config, job):
                 self._status.add("bad_job")
+            elif job["linear"]:
+                self._do_linear(job)
             else:
                 self._do(job)
         return self._status
@@ -85,8 +88,11 @@ class Array:
             self._status.add("scale_underflow")
         keys = max(0, min(job["keys"] - job["key"], job["tiles"] * lanes))
         q = self._read(job["q_address"], job["q_stride"], count, dim).view(np.int8)
-        k = self._read(job["k_address"], job["k_stride"], keys, dim).view(np.int8)
-        v = self._read(job["v_address"], job["v_stride"], keys, dim).view(np.int8)
+        (k_format, k_elements), (v_format, v_elements) = (self._elements(job, name, keys, dim) for name in "kv")
+        k, k_clipped = aligned_keys(k_format, k_elements, job["k_exponent"], lanes)
+        v, v_clipped = aligned_values(v_format, v_elements, job["v_exponent"])
+        if k_clipped or v_clipped:
+            self._status.add("exponent_clipped")
         rows = np.arange(count) * job["step"]
         spans = Spans(job["lo"] + rows, job["hi"] + rows, job["sink"], job["keys"])
         multipliers, shifts = np.full(count, job["a"]), np.full(count, job["h"])
@@ -95,10 +101,29 @@ class Array:
             valid = spans.valid(job["key"] + tile.start, job["key"] + tile.stop)
             add_tile(self._state, q, k[tile], v[tile], multipliers, shifts, valid)
         if job["last"]:
-            result = self._state.finish(job["fraction"])
-            self._write(job["o_address"], job["o_stride"], np.ascontiguousarray(result.o.astype("<i2")).view(np.uint8))
-        bits = int(np.bitwise_or.reduce(self._state.status))
-        self._status |= {name for bit, name in ROW_STATUS.items() if bits & bit}
+            bits = OUTPUT_BITS[job["o_format"]]
+            result = self._state.finish(job["fraction"], bits)
+            self._write(job["o_address"], job["o_stride"], pack_bits(result.o, bits))
+        flags = int(np.bitwise_or.reduce(self._state.status))
+        self._status |= {name for flag, name in ROW_STATUS.items() if flags & flag}
+
+    def _do_linear(self, job: Mapping[str, int]) -> None:
+        inputs, outputs = job["chunks"] * self.config.lanes, job["tiles"] * self.config.lanes
+        x = self._read(job["q_address"], job["q_stride"], job["rows"], inputs).view(np.int8)
+        _, weights = self._elements(job, "k", outputs, inputs)
+        bits = OUTPUT_BITS[job["o_format"]]
+        y, clipped = linear(x, weights.integers, job["a"], job["h"], bits=bits, relu=bool(job["relu"]))
+        self._write(job["o_address"], job["o_stride"], pack_bits(y, bits))
+        if job["a"] == 0:
+            self._status.add("scale_underflow")
+        if clipped.any():
+            self._status.add("output_saturated")
+
+    def _elements(self, job: Mapping[str, int], name: str, rows: int, dim: int) -> tuple[KvFormat, Elements]:
+        """Format and elements of rows of keys (`k`), or values (`v`)."""
+        fmt, word_bytes = BY_CODE[job[f"{name}_format"]], self.config.bus_bytes
+        content = self._read(job[f"{name}_address"], job[f"{name}_stride"], rows, row_bytes(fmt, dim, word_bytes))
+        return fmt, read_rows(fmt, content, dim, word_bytes)
 
     def _places(self, address: int, stride: int, shape: tuple[int, int]) -> tuple[Ints, Bools]:
         """Byte addresses of rows, and which of them the window holds."""
@@ -116,25 +141,3 @@ class Array:
     def _write(self, address: int, stride: int, rows: Bytes) -> None:
         places, inside = self._places(address, stride, rows.shape)
         self.memory[places[inside]] = rows[inside]
-
-
-def unpack_job(descriptor: bytes) -> dict[str, int] | None:
-    """The fields of a descriptor's 64 bytes; None if a reserved bit is set."""
-    words = [int.from_bytes(descriptor[4 * place : 4 * place + 4], "little") for place in range(len(descriptor) // 4)]
-    if any(word & mask for word, mask in zip(words, reserved_masks(), strict=True)):
-        return None
-    found = {}
-    for name, field in FIELDS.items():
-        value = words[field.word] >> field.low & ((1 << field.bits) - 1)
-        found[name] = value - (1 << field.bits) if field.signed and value >> (field.bits - 1) else value
-    return found
-
-
-def possible(config: ArrayConfig, job: Mapping[str, int]) -> bool:
-    """Whether a job is one that the block does: fields in their ranges, and addresses of whole memory words."""
-    return (
-        all(job[name] in field.range for name, field in FIELDS.items())
-        and job["rows"] <= config.rows * config.subtiles
-        and job["chunks"] <= config.most_chunks
-        and all(job[name] % config.bus_bytes == 0 for name in ADDRESSES)
-    )

@@ -6,12 +6,17 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from hdl.attention.config import ArrayConfig
 from hdl.attention.job_words import pack_job
 from sim.attention.array_model import numerics
 from sim.attention.attention_model import attend
-from sim.attention.masks import Mask, key_tiles
+from sim.attention.descriptors import attention_formats
+from sim.attention.kv_formats import BY_CODE, read_rows
+from sim.attention.kv_model import Keys, aligned_keys, aligned_values
+from sim.attention.masks import Bools, Ints, Mask, key_tiles
+from sim.attention.operand_stimulus import random_rows
 from sim.attention.problem import Layout, Problem
 from sim.attention.quantise import LogitScale
 from sim.attention.schedule import jobs
@@ -21,20 +26,27 @@ from sim.common.vectors import Arrays, ArraySpec, check_arrays
 
 INPUTS = {
     "q": ArraySpec("int8", "(heads, queries, dim)", "queries, -127 .. 127"),
-    "k": ArraySpec("int8", "(kv_heads, keys, dim)", "keys, -127 .. 127"),
-    "v": ArraySpec("int8", "(kv_heads, keys, dim)", "values, -127 .. 127"),
+    "k": ArraySpec("int8", "(kv_heads, keys, k_bytes)", "keys, -127 .. 127; or bytes of rows of another format"),
+    "v": ArraySpec("int8", "(kv_heads, keys, v_bytes)", "values, likewise"),
     "scale": ArraySpec("int32", "(heads, two)", "of the scores of each head: multiplier (16 bits), shift (1 .. 31)"),
     "options": ArraySpec(
         "int32",
         "(five,)",
-        "causal (0, 1), window (0: all keys), sink, fraction bits of o (8 .. 16), keys of the first tile (0: any)",
+        "causal (0, 1), window (0: all keys), sink, fraction bits of o (0 .. 16), keys of the first tile (0: any)",
+    ),
+    "formats": ArraySpec(
+        "int32",
+        "(kv_heads, four)",
+        "of keys and of values: codes (0: int8), the same in all heads, then exponents (0 without blocks)",
     ),
 }
 OUTPUTS = {
     "o": ArraySpec("int16", "(heads, queries, dim)", "softmax(scale * q k) v, with the options' fraction bits"),
-    "status": ArraySpec("uint8", "(one,)", "logit saturated (bit 0), scale is 0, row without a key, output saturated"),
+    "status": ArraySpec(
+        "uint8", "(one,)", "logit saturated (bit 0), scale 0, row without a key, output saturated, exponent clipped"
+    ),
 }
-STATUS = ("logit_saturated", "scale_underflow", "empty_row", "output_saturated")
+STATUS = ("logit_saturated", "scale_underflow", "empty_row", "output_saturated", "exponent_clipped")
 """Names of the status' bits, from bit 0 on."""
 
 FAILURES = ("bus_error", "bad_job", "outside")
@@ -47,13 +59,28 @@ def options_array(mask: Mask, *, fraction_bits: int = 8, first_tile: int = 0) ->
     return np.array([mask.causal, mask.window or 0, mask.sink, fraction_bits, first_tile], np.int32)
 
 
+def formats_array(
+    kv_heads: int, k_format: int = 0, v_format: int = 0, exponents: npt.ArrayLike = (0, 0)
+) -> npt.NDArray[np.int32]:
+    """The array `formats`, of exponents (two,) or (kv_heads, two)."""
+    found = np.zeros((kv_heads, 4), np.int32)
+    found[:, 0], found[:, 1], found[:, 2:] = k_format, v_format, exponents
+    return found
+
+
 def problem_of(arrays: Mapping[str, Any]) -> Problem:
     """What the arrays ask."""
     (heads, queries, dim), (kv_heads, keys, _) = arrays["q"].shape, arrays["k"].shape
+    formats = arrays["formats"].tolist()
     causal, window, sink, fraction_bits, first_tile = (int(each) for each in arrays["options"])
     scales = tuple(LogitScale(int(multiplier), int(shift)) for multiplier, shift in arrays["scale"])
     mask = Mask(bool(causal), window or None, sink)
-    return Problem(heads, kv_heads, queries, keys, dim, mask, scales, fraction_bits, first_tile)
+    return Problem(
+        *(heads, kv_heads, queries, keys, dim, mask, scales, fraction_bits, first_tile),
+        k_format=formats[0][0],
+        v_format=formats[0][1],
+        exponents=tuple((k, v) for *_, k, v in formats),
+    )
 
 
 def check(config: ArrayConfig, arrays: Mapping[str, Any]) -> None:
@@ -65,7 +92,7 @@ def check(config: ArrayConfig, arrays: Mapping[str, Any]) -> None:
         With one line that names array, expected and received.
     """
     sizes = check_arrays(INPUTS, arrays)
-    for name, axis, size in (("options", "five", 5), ("scale", "two", 2)):
+    for name, axis, size in (("options", "five", 5), ("scale", "two", 2), ("formats", "four", 4)):
         if sizes[axis] != size:
             raise ValueError(f"{name} must have {size} columns, not {sizes[axis]}")
     for place, low, high in ((0, 0, 1), (1, 0, 1 << 22), (2, 0, 1 << 22)):
@@ -78,14 +105,33 @@ def check(config: ArrayConfig, arrays: Mapping[str, Any]) -> None:
         wrong = [int(value) for value in arrays["scale"][:, column] if not low <= value <= high]
         if wrong:
             raise ValueError(f"scale[:, {column}] must be in {low}..{high}, not {wrong[0]}")
-    for name in ("q", "k", "v"):
-        if (arrays[name] == -128).any():
-            raise ValueError(f"{name} must be in -127..127, not -128")
+    _check_formats(config, arrays["formats"])
     problem = problem_of(arrays)
     problem.check(config)
+    plain = {"q": True, "k": problem.k_format == 0, "v": problem.v_format == 0}
+    for name in (name for name, is_int8 in plain.items() if is_int8):
+        if (arrays[name] == -128).any():
+            raise ValueError(f"{name} must be in -127..127, not -128")
+    for name, wanted in zip("kv", problem.row_bytes(config), strict=True):
+        if arrays[name].shape[2] != wanted:
+            raise ValueError(f"{name} must have rows of {wanted} bytes, not {arrays[name].shape[2]}")
     count = sum(1 for _ in jobs(config, problem, Layout(0, 0, 0, 0, 0, 0)))
     if count > MOST_JOBS:
         raise ValueError(f"a list has at most {MOST_JOBS} jobs, not {count}: give fewer heads or queries")
+
+
+def _check_formats(config: ArrayConfig, formats: npt.NDArray[Any]) -> None:
+    if (formats[:, :2] != formats[0, :2]).any():
+        raise ValueError("formats[:, 0:2] must be the same in all heads")
+    usable = {each.code: each for each in attention_formats(config)}
+    for column, code in enumerate(formats[0, :2].tolist()):
+        if code not in usable:
+            known = ", ".join(f"{each.code} ({each.name})" for each in usable.values())
+            raise ValueError(f"formats[0, {column}] must be one of {known}, not {code}")
+        most = 255 if usable[code].block else 0
+        wrong = [each for each in formats[:, 2 + column].tolist() if not 0 <= each <= most]
+        if wrong:
+            raise ValueError(f"formats[:, {2 + column}] must be in 0..{most}, not {wrong[0]}")
 
 
 def model(config: ArrayConfig, arrays: Mapping[str, Any]) -> Arrays:
@@ -93,12 +139,16 @@ def model(config: ArrayConfig, arrays: Mapping[str, Any]) -> Arrays:
     problem = problem_of(arrays)
     spans = problem.mask.spans(problem.queries, problem.keys)
     tiles = key_tiles(problem.keys, config.lanes, first=problem.first_tile)
+    keys, values, clipped = zip(
+        *(_operands(config, problem, arrays, head) for head in range(problem.kv_heads)), strict=True
+    )
+    is_clipped = (np.stack(clipped) & _keys_read(config, problem)).any()
     results = [
         attend(
             numerics(config),
             arrays["q"][head],
-            arrays["k"][head // problem.group],
-            arrays["v"][head // problem.group],
+            keys[head // problem.group],
+            values[head // problem.group],
             scale.multiplier,
             scale.shift,
             spans,
@@ -108,7 +158,31 @@ def model(config: ArrayConfig, arrays: Mapping[str, Any]) -> Arrays:
         for head, scale in enumerate(problem.scales)
     ]
     status = np.bitwise_or.reduce(np.concatenate([result.status for result in results]))
+    status |= int(is_clipped) << STATUS.index("exponent_clipped")
     return {"o": np.stack([result.o for result in results]), "status": np.array([status], np.uint8)}
+
+
+def _operands(config: ArrayConfig, problem: Problem, arrays: Mapping[str, Any], head: int) -> tuple[Keys, Ints, Bools]:
+    """Keys and values of a head, and of which keys a scale is above the head's exponent."""
+    formats, (k_exponent, v_exponent) = (BY_CODE[problem.k_format], BY_CODE[problem.v_format]), problem.exponents[head]
+    k, v = (
+        read_rows(fmt, np.ascontiguousarray(arrays[name][head]).view(np.uint8), problem.dim, config.bus_bytes)
+        for name, fmt in zip("kv", formats, strict=True)
+    )
+    above = (k.exponents > k_exponent).any(axis=1) | (v.exponents > v_exponent).any(axis=1)
+    keys, _ = aligned_keys(formats[0], k, k_exponent, config.lanes)
+    values, _ = aligned_values(formats[1], v, v_exponent)
+    return keys, values, np.asarray(above)
+
+
+def _keys_read(config: ArrayConfig, problem: Problem) -> Bools:
+    """bool (kv_heads, keys): the keys that a job reads."""
+    found = np.zeros((problem.kv_heads * problem.keys,), np.bool_)
+    k_bytes, _ = problem.row_bytes(config)
+    for each in jobs(config, problem, Layout(0, 0, 0, 0, 0, 0)):
+        first = each["k_address"] // k_bytes
+        found[first : first + min(each["keys"] - each["key"], each["tiles"] * config.lanes)] = True
+    return found.reshape(problem.kv_heads, problem.keys)
 
 
 def job(config: ArrayConfig, arrays: Mapping[str, Any]) -> MemoryJob:
@@ -141,7 +215,8 @@ def results(config: ArrayConfig, arrays: Mapping[str, Any], result: JobResult) -
     if wrong:
         raise HarnessError(f"the block says {wrong[0]} of a job that is right")
     o = np.ascontiguousarray(result.content).view("<i2").reshape(arrays["q"].shape).astype(np.int16)
-    return {"o": o, "status": np.array([sum(status[name] << bit for bit, name in enumerate(STATUS))], np.uint8)}
+    bits = sum(status[name] << bit for bit, name in enumerate(STATUS) if name in status)
+    return {"o": o, "status": np.array([bits], np.uint8)}
 
 
 def operations(config: ArrayConfig, arrays: Mapping[str, Any]) -> int:
@@ -162,7 +237,7 @@ def random_arrays(config: ArrayConfig, seed: int, items: int) -> Arrays:
         kv_heads, queries, keys = 1, 1, config.lanes
     dim = config.lanes * int(rng.integers(2, config.most_chunks + 1))
     shapes = {"q": (heads, queries, dim), "k": (kv_heads, keys, dim), "v": (kv_heads, keys, dim)}
-    arrays = {name: rng.integers(-127, 128, shape).astype(np.int8) for name, shape in shapes.items()}
+    arrays: Arrays = {name: rng.integers(-127, 128, shape).astype(np.int8) for name, shape in shapes.items()}
     if rng.random() < 0.3:
         arrays = {name: np.where(each > 0, 127, -127).astype(np.int8) for name, each in arrays.items()}
     # A score has a deviation of about 5400 * sqrt(dim): logits from flat ones to some beyond 20 bits.
@@ -178,4 +253,21 @@ def random_arrays(config: ArrayConfig, seed: int, items: int) -> Arrays:
     mask = Mask(causal, window, int(rng.integers(0, 2 * config.lanes)) if window else 0)
     first_tile = int(rng.choice([0, 0, 0, 1, config.lanes]))
     options = options_array(mask, fraction_bits=int(rng.choice([8, 8, 10, 16])), first_tile=first_tile)
-    return arrays | {"scale": np.stack([multiplier, shift], axis=1), "options": options}
+    arrays |= {"scale": np.stack([multiplier, shift], axis=1), "options": options, "formats": formats_array(kv_heads)}
+    return arrays | _random_rows(config, rng, arrays) if config.formats else arrays
+
+
+def _random_rows(config: ArrayConfig, rng: np.random.Generator, arrays: Arrays) -> Arrays:
+    """Keys and values in any format that is built and goes with their dimension."""
+    kv_heads, keys, dim = arrays["k"].shape
+    found: Arrays = {}
+    usable = attention_formats(config, dim)
+    formats = [usable[int(rng.integers(len(usable)))] for _ in range(2)]
+    exponents = [[int(rng.integers(1, 16)) if fmt.block else 0 for fmt in formats] for _ in range(kv_heads)]
+    for place, (name, fmt) in enumerate(zip("kv", formats, strict=True)):
+        rows = [
+            random_rows(rng, fmt, keys, dim, config.bus_bytes, exponents[head][place], extreme=rng.random() < 0.2)
+            for head in range(kv_heads)
+        ]
+        found[name] = np.stack(rows).view(np.int8)
+    return found | {"formats": formats_array(kv_heads, formats[0].code, formats[1].code, exponents)}

@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from sim.attention.integers import exact_product, rs
+from sim.attention.kv_model import Keys
 from sim.attention.masks import Bools, Ints, Spans, key_tiles
 
 LOGIT_BITS = 20
@@ -40,11 +42,14 @@ class Numerics:
         A tile's largest probability is in 2**(p_bits - 1) .. 2**p_bits.
     guard_bits : int
         Fraction bits of the sums under those of p.
+    value_bits : int
+        Of a value, two's complement: 9 with formats of blocks.
     """
 
     lanes: int = 16
     p_bits: int = 8
     guard_bits: int = 12
+    value_bits: int = 8
 
     @property
     def denominator_bits(self) -> int:
@@ -54,7 +59,7 @@ class Numerics:
     @property
     def output_bits(self) -> int:
         """Of O, signed."""
-        return self.denominator_bits + 8
+        return self.denominator_bits + self.value_bits
 
 
 @dataclass(frozen=True)
@@ -76,8 +81,8 @@ class Result:
 def attend(
     numerics: Numerics,
     q: npt.NDArray[np.int8],
-    k: npt.NDArray[np.int8],
-    v: npt.NDArray[np.int8],
+    k: npt.NDArray[np.int8] | Keys,
+    v: npt.NDArray[np.integer[Any]],
     multiplier: npt.ArrayLike,
     shift: npt.ArrayLike,
     spans: Spans,
@@ -91,13 +96,14 @@ def attend(
     ----------
     numerics : Numerics
     q : int8 (rows, d)
-    k, v : int8 (keys, d)
+    k : int8 (keys, d), or Keys
+    v : integers (keys, d)
     multiplier, shift : int or int (rows,)
         The rows' `LogitScale`.
     spans : Spans
         Which keys a row sees.
     fraction_bits : int
-        Of o, 8 .. 16.
+        Of o, 0 .. 16.
     tiles : sequence of (start, stop), or None for `key_tiles` of all keys
         Keys of each tile, in the order in which they come.
     """
@@ -112,8 +118,8 @@ def attend(
 def add_tile(
     rows: Rows,
     q: npt.NDArray[np.int8],
-    k: npt.NDArray[np.int8],
-    v: npt.NDArray[np.int8],
+    k: npt.NDArray[np.int8] | Keys,
+    v: npt.NDArray[np.integer[Any]],
     multipliers: Ints,
     shifts: Ints,
     valid: Bools,
@@ -122,15 +128,11 @@ def add_tile(
     where = np.flatnonzero(valid.any(axis=1))
     if len(where) == 0:
         return
-    logits, over = scaled_logits(exact_product(q[where], k.T), multipliers[where], shifts[where])
+    scores = k.scores(q[where]) if isinstance(k, Keys) else exact_product(q[where], k.T)
+    logits, over = scaled_logits(scores, multipliers[where], shifts[where])
     rows.status[where] |= np.where((over & valid[where]).any(axis=1), LOGIT_SATURATED, 0).astype(np.uint8)
     exponents, p = probabilities(rows.numerics, logits, valid[where])
     rows.add(where, exponents, p.sum(axis=1), exact_product(p, v))
-
-
-def exact_product(a: npt.NDArray[np.generic], b: npt.NDArray[np.generic]) -> Ints:
-    """Matrix product of integers, int64; float64 holds every sum, as they are all below 2**53."""
-    return np.rint(a.astype(np.float64) @ b.astype(np.float64)).astype(np.int64)
 
 
 def scaled_logits(scores: Ints, multipliers: Ints, shifts: Ints) -> tuple[Ints, Bools]:
@@ -153,12 +155,6 @@ def probabilities(numerics: Numerics, logits: Ints, valid: Bools) -> tuple[Ints,
     power = POWERS[segment] - rs((POWERS[segment] - POWERS[segment + 1]) * rest, np.int64(6))
     p = rs(power, SIGNIFICAND_BITS - numerics.p_bits + halvings)
     return exponent, np.where(valid, p, 0)
-
-
-def rs(x: Ints, n: Ints | np.int64) -> Ints:
-    """x / 2**n to the nearest integer, halves upwards; 0 for a large n, as |x| is below 2**45 everywhere."""
-    bounded = np.minimum(n, 46)
-    return np.asarray((x + ((np.int64(1) << bounded) >> 1)) >> bounded)
 
 
 @dataclass
@@ -208,8 +204,11 @@ class Rows:
         assert int(denominators.max()) < 1 << self.numerics.denominator_bits, "l overflows"
         assert -most <= int(sums.min()) <= int(sums.max()) < most, "O overflows"
 
-    def finish(self, fraction_bits: int) -> Result:
-        """O / l by one reciprocal a row: 17 bits of l, floor(2**33 / l), and one rounding of the product."""
+    def finish(self, fraction_bits: int, bits: int = 16) -> Result:
+        """O / l by one reciprocal a row: 17 bits of l, floor(2**33 / l), and one rounding of the product.
+
+        Outputs are clamped to `bits` bits.
+        """
         empty = self.denominators == 0
         filled = np.where(empty, 1, self.denominators)
         lengths = np.frexp(filled.astype(np.float64))[1].astype(np.int64)
@@ -217,7 +216,8 @@ class Rows:
         reciprocals = (np.int64(1) << 33) // ((filled << left) >> right)
         normal = rs(self.sums << left[:, None], right[:, None])
         exact = rs(normal * reciprocals[:, None], np.int64(33 - fraction_bits))
-        o = np.clip(exact, -(1 << 15), (1 << 15) - 1)
+        most = 1 << (bits - 1)
+        o = np.clip(exact, -most, most - 1)
         self.status |= np.where(empty, EMPTY_ROW, 0).astype(np.uint8)
         self.status |= np.where((o != exact).any(axis=1), OUTPUT_SATURATED, 0).astype(np.uint8)
         return Result(o.astype(np.int16), self.status)

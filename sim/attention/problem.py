@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from hdl.attention.config import ArrayConfig
+from sim.attention.kv_formats import BY_CODE, row_bytes
 from sim.attention.masks import Mask
 from sim.attention.quantise import LogitScale
 
@@ -26,9 +27,13 @@ class Problem:
     scales : tuple of LogitScale
         One a head of queries.
     fraction_bits : int
-        Of the output, 8 .. 16.
+        Of the output, 0 .. 16.
     first_tile : int
         Keys from the sequence's start that are a tile of their own; 0 for none. One saves the neighbours of a sink.
+    k_format, v_format : int
+        Codes of the formats of keys and values.
+    exponents : tuple of (int, int)
+        Of the keys and of the values of each head of keys; (0, 0) without blocks.
     """
 
     heads: int
@@ -40,6 +45,9 @@ class Problem:
     scales: tuple[LogitScale, ...]
     fraction_bits: int = 8
     first_tile: int = 0
+    k_format: int = 0
+    v_format: int = 0
+    exponents: tuple[tuple[int, int], ...] = ()
 
     def check(self, config: ArrayConfig) -> None:
         """Refuse what the array cannot do.
@@ -59,10 +67,18 @@ class Problem:
             raise ValueError(f"d must be a multiple of {config.lanes} lanes in {limits}, not {self.dim}")
         if not 0 <= self.first_tile <= config.lanes:
             raise ValueError(f"the first tile must have 0..{config.lanes} keys, not {self.first_tile}")
-        if not 8 <= self.fraction_bits <= 16:
-            raise ValueError(f"fraction bits must be in 8..16, not {self.fraction_bits}")
+        if not 0 <= self.fraction_bits <= 16:
+            raise ValueError(f"fraction bits must be in 0..16, not {self.fraction_bits}")
+        for fmt in (BY_CODE[self.k_format], BY_CODE[self.v_format]):
+            if fmt.block and self.dim % fmt.block:
+                raise ValueError(f"d must be a multiple of {fmt.block}, a block of {fmt.name}, not {self.dim}")
         if self.mask.sink >= 1 << 22 or (self.mask.window or 0) >= 1 << 22:
             raise ValueError(f"sink and window must be below {1 << 22}, not {self.mask.sink} and {self.mask.window}")
+
+    def row_bytes(self, config: ArrayConfig) -> tuple[int, int]:
+        """Bytes of a row of keys and of one of values."""
+        k, v = (row_bytes(BY_CODE[code], self.dim, config.bus_bytes) for code in (self.k_format, self.v_format))
+        return k, v
 
     @property
     def group(self) -> int:
@@ -105,9 +121,9 @@ class Layout:
     def of(cls, config: ArrayConfig, problem: Problem, jobs: int) -> Layout:
         """One after the other from address 0 on. Each begins at a memory word, as `dim` is a multiple of one."""
         query_bytes = problem.heads * problem.queries * problem.dim
-        key_bytes = problem.kv_heads * problem.keys * problem.dim
+        k_bytes, v_bytes = (problem.kv_heads * problem.keys * each for each in problem.row_bytes(config))
         q = -(-jobs * DESCRIPTOR_BYTES // config.bus_bytes) * config.bus_bytes
         k = q + query_bytes
-        v = k + key_bytes
-        o = v + key_bytes
+        v = k + k_bytes
+        o = v + v_bytes
         return cls(0, q, k, v, o, o + query_bytes * OUTPUT_BYTES)

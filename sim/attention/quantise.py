@@ -69,6 +69,21 @@ def logit_scale(factor: float) -> LogitScale:
     if not 0 <= wanted <= most:
         limit = most / math.log2(math.e) / (1 << LOGIT_FRACTION_BITS)
         raise ValueError(f"the scale of a score must be in 0..{limit:.4g}, not {factor:.4g}")
+    return fixed_point(wanted)
+
+
+def fixed_point(wanted: float) -> LogitScale:
+    """The scale whose multiplier * 2**-shift is nearest to `wanted`, 0 .. 32767.
+
+    Below 2**-16 the multiplier has fewer bits than 16, down to 0.
+
+    Raises
+    ------
+    ValueError
+        If `wanted` is negative, not finite, or larger.
+    """
+    if not 0 <= wanted <= ((1 << MULTIPLIER_BITS) - 1) / 2:
+        raise ValueError(f"a scale must be in 0..{((1 << MULTIPLIER_BITS) - 1) / 2}, not {wanted:.4g}")
     for shift in range(MOST_SHIFT, 0, -1):
         multiplier = round(math.ldexp(wanted, shift))
         if multiplier < 1 << MULTIPLIER_BITS:

@@ -1,8 +1,7 @@
 """From a problem to the array's list of jobs, and what the list costs: cycles of the array, words of memory.
 
-A job is a run of rows, at most `rows * subtiles`, against a run of tiles of keys, which each of its blocks of rows goes
-through. Under a mask that moves with the query, jobs have half as many blocks: they do half as much beyond the mask,
-and keys and values are read twice as often. Heads that share keys become rows of one job where all see the same keys.
+A job is a run of rows, at most `rows * subtiles`, against a run of tiles of keys; its blocks of rows go through those
+that they need. Heads that share keys become rows of one job where all see the same keys.
 """
 
 from __future__ import annotations
@@ -11,6 +10,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from hdl.attention.config import ArrayConfig
+from hdl.attention.job_words import OUTPUT_BITS
+from sim.attention.descriptors import parts, whole
+from sim.attention.kv_formats import BY_CODE, row_bytes
 from sim.attention.problem import DESCRIPTOR_BYTES, OUTPUT_BYTES, Layout, Problem
 
 SOFTMAX_LATENCY_CYCLES = 64
@@ -62,7 +64,7 @@ def runs(config: ArrayConfig, problem: Problem) -> Iterator[Run]:
         alike = len(set(problem.scales[head : head + problem.group])) == 1
         stacked = alike and (not problem.mask.causal or problem.queries == 1)
         moves = problem.mask.causal and not stacked
-        most = config.rows * (max(1, config.subtiles // 2) if moves else config.subtiles)
+        most = config.rows * config.subtiles
         for part in range(1 if stacked else problem.group):
             count = problem.queries * (problem.group if stacked else 1)
             for query in range(0, count, most):
@@ -111,8 +113,10 @@ def bounds(problem: Problem, run: Run) -> tuple[int, int]:
 def _job(config: ArrayConfig, problem: Problem, layout: Layout, run: Run, key: int, tiles: int, keys: int) -> Job:
     lo, hi = bounds(problem, run)
     scale = problem.scales[run.head]
-    row_bytes = problem.dim
-    key_row = (run.kv_head * problem.keys + key) * row_bytes
+    query_bytes = problem.dim
+    key_row = run.kv_head * problem.keys + key
+    k_bytes, v_bytes = problem.row_bytes(config)
+    k_exponent, v_exponent = problem.exponents[run.kv_head] if problem.exponents else (0, 0)
     return {
         "rows": run.rows,
         "chunks": problem.dim // config.lanes,
@@ -121,14 +125,18 @@ def _job(config: ArrayConfig, problem: Problem, layout: Layout, run: Run, key: i
         "h": scale.shift,
         "fraction": problem.fraction_bits,
         "step": run.step,
-        "q_address": layout.q + run.first_row * row_bytes,
-        "q_stride": row_bytes,
-        "k_address": layout.k + key_row,
-        "k_stride": row_bytes,
-        "v_address": layout.v + key_row,
-        "v_stride": row_bytes,
-        "o_address": layout.o + run.first_row * row_bytes * OUTPUT_BYTES,
-        "o_stride": row_bytes * OUTPUT_BYTES,
+        "q_address": layout.q + run.first_row * query_bytes,
+        "q_stride": query_bytes,
+        "k_address": layout.k + key_row * k_bytes,
+        "k_stride": k_bytes,
+        "k_format": problem.k_format,
+        "k_exponent": k_exponent,
+        "v_address": layout.v + key_row * v_bytes,
+        "v_stride": v_bytes,
+        "v_format": problem.v_format,
+        "v_exponent": v_exponent,
+        "o_address": layout.o + run.first_row * query_bytes * OUTPUT_BYTES,
+        "o_stride": query_bytes * OUTPUT_BYTES,
         "key": key,
         "keys": keys,
         "sink": problem.mask.sink if problem.mask.causal else 0,
@@ -145,11 +153,12 @@ class Cost:
     ----------
     jobs : int
     passes : int
-        Pairs of a block of rows and a tile of keys of its job; each is a QK pass and a PV pass.
+        Pairs of a block of rows and a tile of keys that go through each other: a QK pass and a PV pass. Of a linear
+        layer, a pair for each part of its inputs, which is a QK pass alone.
     needed : int
         Those of them in which a row of the block may see a key: the limit that tiles set.
     mac_cycles : int
-        Cycles in which the array multiplies: 2 * dim a pair.
+        Cycles in which the array multiplies: 2 * dim a pair; all inputs for a pair of a linear layer.
     words_read, words_written : int
         Of the memory, descriptors included.
     """
@@ -173,37 +182,95 @@ def cost(config: ArrayConfig, problem: Problem) -> Cost:
 
 def job_cost(config: ArrayConfig, job: Job) -> Cost:
     """A job's cost: Q, and the rows of K and V below `keys`, are read once; O is written by the last job of rows."""
+    job = whole(job)
+    if job["linear"]:
+        return _linear_cost(config, job)
     dim = job["chunks"] * config.lanes
-    words_a_row = dim // config.bus_bytes
     keys = min(job["keys"] - job["key"], job["tiles"] * config.lanes)
-    blocks = -(-job["rows"] // config.rows)
-    passes = blocks * job["tiles"]
+    key_bytes = sum(row_bytes(BY_CODE[job[name]], dim, config.bus_bytes) for name in ("k_format", "v_format"))
+    counts = [tiles_of_block(config, job, block) for block in range(-(-job["rows"] // config.rows))]
+    passes = sum(taken for _, taken in counts)
     return Cost(
         jobs=1,
         passes=passes,
-        needed=sum(needed_tiles(config, job, block) for block in range(blocks)),
+        needed=sum(needed for needed, _ in counts),
         mac_cycles=2 * dim * passes,
-        words_read=(job["rows"] + 2 * keys) * words_a_row + DESCRIPTOR_BYTES // config.bus_bytes,
-        words_written=job["last"] * job["rows"] * words_a_row * OUTPUT_BYTES,
+        words_read=(job["rows"] * dim + keys * key_bytes + DESCRIPTOR_BYTES) // config.bus_bytes,
+        words_written=job["last"] * job["rows"] * output_bytes(job, dim) // config.bus_bytes,
     )
 
 
-def needed_tiles(config: ArrayConfig, job: Job, block: int) -> int:
-    """Tiles of a job in which a block of its rows may see a key."""
+def _linear_cost(config: ArrayConfig, job: Job) -> Cost:
+    """Inputs and weights are read once."""
+    inputs, outputs = job["chunks"] * config.lanes, job["tiles"] * config.lanes
+    weight_bytes = row_bytes(BY_CODE[job["k_format"]], inputs, config.bus_bytes)
+    pairs = -(-job["rows"] // config.rows) * job["tiles"]
+    return Cost(
+        jobs=1,
+        passes=pairs * parts(config, job),
+        needed=pairs * parts(config, job),
+        mac_cycles=inputs * pairs,
+        words_read=(job["rows"] * inputs + outputs * weight_bytes + DESCRIPTOR_BYTES) // config.bus_bytes,
+        words_written=job["rows"] * output_bytes(job, outputs) // config.bus_bytes,
+    )
+
+
+def output_bytes(job: Job, outputs: int) -> int:
+    """Bytes of a row of so many outputs."""
+    return outputs * OUTPUT_BITS[job["o_format"]] // 8
+
+
+def tiles_of_block(config: ArrayConfig, job: Job, block: int) -> tuple[int, int]:
+    """Tiles of a job in which a block of its rows may see a key, and those that it goes through.
+
+    The last that its rows' ends and the keys reach is always one of these, or the first if they reach none.
+    """
     first_row, last_row = block * config.rows, min((block + 1) * config.rows, job["rows"]) - 1
     lo, hi = job["lo"] + job["step"] * first_row, job["hi"] + job["step"] * last_row
     behind = (min(job["keys"] - 1, hi) - job["key"]) // config.lanes + 1
     behind = max(0, min(job["tiles"], behind))
     sink_end = max(0, -(-(job["sink"] - job["key"]) // config.lanes))
-    window = (lo - job["key"]) // config.lanes
-    return behind - max(0, min(window, behind) - min(sink_end, behind))
+    window = max(0, (lo - job["key"]) // config.lanes)
+    needed = behind - max(0, min(window, behind) - min(sink_end, behind))
+    last_needed = behind > 0 and (behind <= sink_end or behind > window)
+    return needed, needed if last_needed else needed + 1
 
 
 def span_cycles(config: ArrayConfig, mac_cycles: int, dim: int) -> int:
     """Cycles from the first multiplication to the last of many blocks, where memory and normaliser are fast enough.
 
     Softmax units that only just keep up (rows * lanes scores in 2 * dim cycles) leave the first QK pass, the latency of
-    the last block's softmax and its PV pass uncovered; faster ones catch up while blocks wait for their PV passes.
+    the last block's softmax and its PV pass uncovered; of faster ones the last block's softmax is, beside the PV passes
+    that are left: less than a pass.
     """
     just = config.rows_per_unit * config.lanes >= 2 * dim
-    return mac_cycles + (2 * dim + SOFTMAX_LATENCY_CYCLES if just else 0)
+    return mac_cycles + (2 * dim + SOFTMAX_LATENCY_CYCLES if just else dim)
+
+
+def total_cycles(config: ArrayConfig, problem: Problem) -> int:
+    """Cycles from the first word of memory to the last, about, of a memory that moves a word a cycle at once.
+
+    What is read before the first multiplication; the array's cycles, or those of the words where these are more; the
+    divisions that are left. Waits for memory in between are not foreseen.
+    """
+    found = cost(config, problem)
+    listed = list(jobs(config, problem, Layout(0, 0, 0, 0, 0, 0)))
+    words_a_row = problem.dim // config.bus_bytes
+    rows = listed[0]["rows"] + min(config.lanes, problem.keys)
+    before = DESCRIPTOR_BYTES // config.bus_bytes + rows * words_a_row
+    after = _division_cycles(config, listed[-1], problem.dim) + words_a_row * OUTPUT_BYTES
+    return before + max(span_cycles(config, found.mac_cycles, problem.dim), found.words_read - before) + after
+
+
+def _division_cycles(config: ArrayConfig, job: Job, dim: int) -> int:
+    """Cycles from the last multiplication to the last output: a job's blocks end one after the other.
+
+    Where the mask moves, the blocks that are left share a tile more between any two ends.
+    """
+    blocks = -(-job["rows"] // config.rows)
+    busy = ended = 0
+    for block in range(blocks):
+        rows = min(config.rows, job["rows"] - block * config.rows)
+        busy = max(busy, ended) + -(-rows // config.dividers) * dim
+        ended += 2 * dim * (blocks - 1 - block if job["step"] else 1)
+    return busy - (ended if job["step"] else ended - 2 * dim)

@@ -8,14 +8,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sim.attention.array_vectors import options_array
-from sim.attention.masks import Mask
+from hdl.attention.formats import FORMATS
+from sim.attention.array_vectors import formats_array, options_array
+from sim.attention.kv_encode import decode_rows, encode_rows, key_unit, value_unit
+from sim.attention.masks import Ints, Mask
 from sim.attention.quantise import Floats, logit_scale, symmetric
 from sim.attention.reference import attention_by_blocks
 from sim.common.vectors import Arrays
 
-KV_LARGEST = {"int8": 127, "int4": 7}
-"""Largest magnitude of keys and values by format; the array multiplies them as INT8 numbers."""
+KV_FORMATS = tuple(name for name, each in FORMATS.items() if not each.keys_of_linear_layers_only)
+"""What keys and values can be in."""
 
 SINK_BITS = 3.0
 """So much larger a base-2 logit of the mean query makes the first key a sink among the keys of its tile."""
@@ -31,23 +33,33 @@ class Quantised:
         As `sim.attention.array_vectors.INPUTS`.
     q_scales : float64 (heads,)
         Heads that share keys share a scale, so that their rows can share a job.
-    k_scales, v_scales : float64 (kv_heads,)
+    v_units : float64 (kv_heads,)
+        What 1 of an output without fraction bits means.
+    k, v : float64 (kv_heads, keys, d)
+        What keys and values are after quantisation.
+    orders : int64 (kv_heads, d)
+        Which channel of Q and K each channel of the array is.
     """
 
     arrays: Arrays
     q_scales: Floats
-    k_scales: Floats
-    v_scales: Floats
+    v_units: Floats
+    k: Floats
+    v: Floats
+    orders: Ints
 
     def floats(self, name: str) -> Floats:
-        """q, k or v as the array saw them."""
-        scales = {"q": self.q_scales, "k": self.k_scales, "v": self.v_scales}[name]
-        return np.asarray(self.arrays[name] * scales[:, None, None])
+        """q, k or v as the array saw them, their channels in the order in which they came."""
+        if name == "q":
+            scaled = self.arrays["q"] * self.q_scales[:, None, None]
+            places = np.argsort(self.orders, axis=1).repeat(len(scaled) // len(self.orders), axis=0)
+            return np.asarray(np.take_along_axis(scaled, places[:, None], axis=2))
+        return {"k": self.k, "v": self.v}[name]
 
     def output(self, o: npt.NDArray[Any]) -> Floats:
         """The array's o (heads, queries, d) as numbers."""
         fraction_bits = int(self.arrays["options"][3])
-        scales = np.repeat(self.v_scales, len(o) // len(self.v_scales))
+        scales = np.repeat(self.v_units, len(o) // len(self.v_units))
         return np.asarray(o * 2.0**-fraction_bits * scales[:, None, None])
 
 
@@ -59,11 +71,13 @@ def quantise(
     mask: Mask,
     *,
     kv: str = "int8",
-    fraction_bits: int = 8,
+    rearrange: bool = False,
+    fraction_bits: int | None = None,
     first_tile: int | None = None,
     lanes: int = 16,
+    word_bytes: int = 8,
 ) -> Quantised:
-    """Symmetric integers, a scale a head of keys, one of values, and one of the queries that see them.
+    """Queries as symmetric INT8, a scale for those that see the same keys; keys and values in a format, head by head.
 
     Parameters
     ----------
@@ -71,35 +85,60 @@ def quantise(
     k, v : float (kv_heads, keys, d)
     factor : float
         Of the scores.
-    kv : name in `KV_LARGEST`
+    kv : name in `KV_FORMATS`
+    rearrange : bool
+        Order the channels of Q and K by their size in K, so that those of like size share a block's scale.
+    fraction_bits : int or None
+        Of the outputs; None: as many as a value's bits leave of 16.
     first_tile : int or None
         Keys of a tile before all others; None: one where the first key is a sink, else none.
     lanes : int
         Keys of a tile.
+    word_bytes : int
+        Of a memory word.
 
     Raises
     ------
     ValueError
-        If there are NaN or infinities, or the scale of the scores is beyond the array's.
+        If there are NaN or infinities, d is no multiple of a block, or the scale of the scores is beyond the array's.
     """
-    group = len(q) // len(k)
-    codes: dict[str, list[Any]] = {"q": [], "k": [], "v": []}
-    scales: dict[str, list[float]] = {"q": [], "k": [], "v": []}
-    for head in range(len(k)):
-        parts = {"q": q[head * group : (head + 1) * group], "k": k[head], "v": v[head]}
-        for name, part in parts.items():
-            integers, scale = symmetric(part, 127 if name == "q" else KV_LARGEST[kv])
-            codes[name] += list(integers) if name == "q" else [integers]
-            scales[name] += [scale] * (group if name == "q" else 1)
-    logits = [logit_scale(factor * scales["q"][head] * scales["k"][head // group]) for head in range(len(q))]
+    group, fmt = len(q) // len(k), FORMATS[kv]
+    orders = np.stack([channel_order(head) if rearrange else np.arange(k.shape[2]) for head in k])
+    coded: list[npt.NDArray[Any]] = []
+    scales: list[float] = []
+    for head, order in enumerate(orders):
+        integers, scale = symmetric(q[head * group : (head + 1) * group, :, order])
+        coded += list(integers)
+        scales += [scale] * group
+    keys = [encode_rows(fmt, head[:, order], word_bytes) for head, order in zip(k, orders, strict=True)]
+    values = [encode_rows(fmt, head, word_bytes) for head in v]
+    logits = [logit_scale(factor * scales[head] * key_unit(fmt, keys[head // group])) for head in range(len(q))]
     if first_tile is None:
         first_tile = int(
             any(sink_stands_out(q[h * group : (h + 1) * group], k[h, :lanes], factor) for h in range(len(k)))
         )
-    arrays = {name: np.stack(parts) for name, parts in codes.items()}
-    arrays["scale"] = np.array([[each.multiplier, each.shift] for each in logits], np.int32)
-    arrays["options"] = options_array(mask, fraction_bits=fraction_bits, first_tile=first_tile)
-    return Quantised(arrays, *(np.array(scales[name]) for name in ("q", "k", "v")))
+    if fraction_bits is None:
+        fraction_bits = 7 if fmt.block else {8: 8, 4: 12}[fmt.bits]
+    exponents = [[a.exponent, b.exponent] for a, b in zip(keys, values, strict=True)]
+    arrays = {
+        "q": np.stack(coded),
+        "k": np.stack([each.rows for each in keys]).view(np.int8),
+        "v": np.stack([each.rows for each in values]).view(np.int8),
+        "scale": np.array([[each.multiplier, each.shift] for each in logits], np.int32),
+        "options": options_array(mask, fraction_bits=fraction_bits, first_tile=first_tile),
+        "formats": formats_array(len(k), fmt.code, fmt.code, exponents),
+    }
+    seen_k, seen_v = (
+        np.stack([decode_rows(fmt, each, k.shape[2], word_bytes) for each in encoded]) for encoded in (keys, values)
+    )
+    seen_k = np.take_along_axis(seen_k, np.argsort(orders, axis=1)[:, None], axis=2)
+    units = np.array([value_unit(fmt, each) for each in values])
+    return Quantised(arrays, np.array(scales), units, seen_k, seen_v, orders)
+
+
+def channel_order(k: npt.NDArray[Any]) -> Ints:
+    """Channels of keys (keys, d) from the smallest to the largest, by their sums of squares."""
+    return np.argsort((k.astype(np.float64) ** 2).sum(axis=0), kind="stable")
 
 
 def sink_stands_out(q: npt.NDArray[Any], tile: npt.NDArray[Any], factor: float) -> bool:

@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from hdl.pim.channel_config import ChannelConfig
 from hdl.pim.commands import Instruction, Op
+from sim.common.language import CHARACTERS, encoded
 from sim.pim import arithmetic
 from sim.pim.device_model import Device
 from sim.pim.gemv import Gemv
@@ -28,13 +29,7 @@ Floats = npt.NDArray[np.float32]
 
 LAYERS, WIDTH, HEADS, CONTEXT = 2, 64, 4, 128
 HEAD = WIDTH // HEADS
-CHARACTERS = "\n" + "".join(map(chr, range(32, 127)))
 WEIGHTS_FILE = Path(__file__).with_name("tiny_gpt.npz")
-
-
-def encoded(text: str) -> Array:
-    """Characters as their numbers."""
-    return np.array([CHARACTERS.index(one) for one in text], np.int64)
 
 
 def load() -> dict[str, Array]:

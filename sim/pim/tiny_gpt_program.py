@@ -22,9 +22,10 @@ from hdl.common.config import ConfigError
 from hdl.pim.commands import Op
 from hdl.pim.system_config import SystemConfig, SystemInstruction
 from hdl.pim.vector_config import A_SCALAR, VectorInstruction, VectorOp
+from sim.common.language import CHARACTERS
 from sim.pim.gemv import Gemv
 from sim.pim.system_compiler import Begun, SystemProgram
-from sim.pim.tiny_gpt import CHARACTERS, CONTEXT, HEAD, HEADS, LAYERS, WIDTH
+from sim.pim.tiny_gpt import CONTEXT, HEAD, HEADS, LAYERS, WIDTH
 from sim.pim.vector_programs import Beats, Floats, Place, add, gelu, layer_norm, softmax
 
 Array = npt.NDArray[Any]

@@ -2,37 +2,24 @@
 
     python -m sim.pim.tiny_gpt_train [STEPS]       # writes tiny_gpt.npz beside this file
 
-The text is `pydoc_data.topics`, which every Python ships; its last tenth is kept out, and an excerpt of that is stored
-with the weights, rounded to bf16, for the perplexity that the tests ask for.
+An excerpt of the text that is kept out is stored with the weights, rounded to bf16, for the perplexity that the tests
+ask for.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from sim.common.language import CHARACTERS, Array, Weights, batches, bigram_perplexity, fit, known_and_unknown
 from sim.pim import arithmetic
-from sim.pim.tiny_gpt import CHARACTERS, CONTEXT, HEADS, LAYERS, WEIGHTS_FILE, WIDTH, encoded
-
-Array = npt.NDArray[Any]
-Weights = dict[str, Array]
+from sim.pim.tiny_gpt import CONTEXT, HEADS, LAYERS, WEIGHTS_FILE, WIDTH
 
 BATCH = 16
 RATE = 3e-3
 HELD_OUT_CHARACTERS = 2048
-BIGRAM_SMOOTHING = 0.05
-
-
-def text() -> str:
-    """Python's reference manual, in the characters that the model knows."""
-    from pydoc_data.topics import topics
-
-    whole = "\n".join(topics[name] for name in sorted(topics))
-    return "".join(one for one in whole if one in set(CHARACTERS))
 
 
 def initial(random: np.random.Generator) -> Weights:
@@ -179,51 +166,24 @@ class Pass:
         return out, back
 
 
-def batches(data: Array, random: np.random.Generator) -> Iterator[tuple[Array, Array]]:
-    """Random stretches of the text, and their next characters."""
-    while True:
-        starts = random.integers(0, len(data) - CONTEXT - 1, BATCH)
-        cut = data[starts[:, None] + np.arange(CONTEXT + 1)]
-        yield cut[:, :-1], cut[:, 1:]
-
-
 def train(steps: int) -> Weights:
     """Trains, and returns what is stored: weights as bf16 codes, an excerpt of the held-out text, and a bigram's
     perplexity on it."""
-    data = encoded(text())
-    known, unknown = data[: len(data) * 9 // 10], data[len(data) * 9 // 10 :]
+    known, unknown = known_and_unknown()
     random = np.random.default_rng(1)
     weights = initial(random)
-    first = {name: np.zeros_like(value) for name, value in weights.items()}
-    second = {name: np.zeros_like(value) for name, value in weights.items()}
-    stream = batches(known, random)
-    for step in range(1, steps + 1):
-        one = Pass(weights, *next(stream))
-        rate = RATE * min(1, step / 100) * (0.5 + 0.5 * np.cos(np.pi * step / steps)) + 1e-5
-        gradients = one.backward()
-        total = np.sqrt(sum(float((value**2).sum()) for value in gradients.values()))
-        for name, value in gradients.items():
-            slope = value * min(1.0, 1 / total)
-            first[name] += 0.1 * (slope - first[name])
-            second[name] += 0.01 * (slope**2 - second[name])
-            change = first[name] / (1 - 0.9**step) / (np.sqrt(second[name] / (1 - 0.99**step)) + 1e-8)
-            weights[name] = (weights[name] - rate * change).astype(np.float32)
-        if step % 100 == 0:
-            print(f"step {step}: loss {one.loss:.3f}", file=sys.stderr, flush=True)
+
+    def slopes(now: Weights, inputs: Array, targets: Array) -> tuple[float, Weights]:
+        one = Pass(now, inputs, targets)
+        return one.loss, one.backward()
+
+    weights = fit(weights, slopes, batches(known, random, BATCH, CONTEXT), steps, RATE)
     excerpt = unknown[:HELD_OUT_CHARACTERS]
     stored = {name: arithmetic.rounded(value) for name, value in weights.items()}
     return stored | {
         "held_out": excerpt.astype(np.uint8),
         "bigram_perplexity": np.array(bigram_perplexity(known, excerpt)),
     }
-
-
-def bigram_perplexity(known: Array, unknown: Array) -> float:
-    """Of the second text's characters but the first, by how often they follow one another in the first text."""
-    counts = np.full((len(CHARACTERS), len(CHARACTERS)), BIGRAM_SMOOTHING)
-    np.add.at(counts, (known[:-1], known[1:]), 1)
-    chances = counts / counts.sum(1, keepdims=True)
-    return float(np.exp(-np.log(chances[unknown[:-1], unknown[1:]]).mean()))
 
 
 if __name__ == "__main__":

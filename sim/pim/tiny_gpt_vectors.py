@@ -12,10 +12,11 @@ import numpy as np
 
 from hdl.pim.system_config import SystemConfig, encode_system_program
 from sim.common.beats import Beats
+from sim.common.language import CHARACTERS, encoded
 from sim.common.vectors import Arrays, ArraySpec, check_arrays
 from sim.pim import system_vectors
 from sim.pim.arithmetic import added, widened
-from sim.pim.tiny_gpt import CHARACTERS, CONTEXT, PlainProducts, TinyGpt, encoded, load
+from sim.pim.tiny_gpt import CONTEXT, PlainProducts, TinyGpt, load
 from sim.pim.tiny_gpt_program import SYMBOLS, compiled
 from sim.pim.vector_model import VectorUnit
 from sim.pim.vector_programs import Floats, VectorHost

@@ -21,8 +21,15 @@ def aligned(x, n):
     return 0 if n > 40 else x if n == 0 else half_up(x, n)
 
 
-def attend_row(q, k, v, a, h, seen, lanes=16, p_bits=8, guard_bits=12, fraction_bits=8):
-    """One query: o as a list of d integers, and its status as a set of names. `seen` has a bool a key."""
+def dot(q, k):
+    return sum(int(x) * int(y) for x, y in zip(q, k, strict=True))
+
+
+def attend_row(q, k, v, a, h, seen, lanes=16, p_bits=8, guard_bits=12, fraction_bits=8, bits=16, score=dot, v_bits=8):
+    """One query: o as a list of d integers, and its status as a set of names. `seen` has a bool a key.
+
+    A key is what `score` takes beside the query.
+    """
     status = {"scale_underflow"} if a == 0 else set()
     l_bits = p_bits + guard_bits + lanes.bit_length() - 1 + 4
     m = total = out = None
@@ -32,7 +39,7 @@ def attend_row(q, k, v, a, h, seen, lanes=16, p_bits=8, guard_bits=12, fraction_
             continue
         logits = []
         for j in keys:
-            t = (sum(int(x) * int(y) for x, y in zip(q, k[j], strict=True)) * a + 2 ** (h - 1)) // 2**h
+            t = (score(q, k[j]) * a + 2 ** (h - 1)) // 2**h
             if not -(2**19) <= t < 2**19:
                 status.add("logit_saturated")
             logits.append(max(-(2**19), min(2**19 - 1, t)))
@@ -52,12 +59,12 @@ def attend_row(q, k, v, a, h, seen, lanes=16, p_bits=8, guard_bits=12, fraction_
         if total >= 2 ** (l_bits - 1):
             total, out, m = aligned(total, 1), [aligned(x, 1) for x in out], m + 1
         assert total < 2**l_bits
-        assert all(abs(x) < 2 ** (l_bits + 7) for x in out)
+        assert all(abs(x) < 2 ** (l_bits + v_bits - 1) for x in out)
     if m is None:
         return [0] * len(q), status | {"empty_row"}
     x = total.bit_length() - 17
     l17 = total >> x if x >= 0 else total << -x
     bar = [aligned(y, x) if x >= 0 else y << -x for y in out]
     exact = [half_up(y * (2**33 // l17), 33 - fraction_bits) for y in bar]
-    o = [max(-(2**15), min(2**15 - 1, y)) for y in exact]
+    o = [max(-(2 ** (bits - 1)), min(2 ** (bits - 1) - 1, y)) for y in exact]
     return o, status | ({"output_saturated"} if o != exact else set())

@@ -14,7 +14,13 @@ from sim.common.memory_job import run_job
 pytestmark = pytest.mark.deep
 CONFIGS = {
     "small": {"rows": 2, "lanes": 4, "dim": 16, "subtiles": 2, "bus_bits": 32},
-    "fine": {"rows": 4, "lanes": 8, "dim": 24, "subtiles": 4, "p_bits": 9, "guard_bits": 10, "bus_bits": 64},
+    "layers": {
+        **{"rows": 4, "lanes": 4, "dim": 16, "subtiles": 4, "bus_bits": 32, "linear": True},
+        "formats": ["int4", "int2"],
+    },
+    "fine": {"rows": 4, "lanes": 8, "dim": 24, "subtiles": 4, "p_bits": 9, "guard_bits": 10, "bus_bits": 64}
+    | {"normalisers": 2},
+    "tall": {"rows": 8, "lanes": 4, "dim": 8, "subtiles": 2, "bus_bits": 32, "normalisers": 4} | {"softmax_units": 3},
 }
 BENCH_TESTS = 18
 
@@ -58,7 +64,7 @@ def test_any_attention_matches_the_model(built):
     random_runs(built, 300)
 
 
-@pytest.mark.parametrize("built", ["small", "fine"], indirect=True)
+@pytest.mark.parametrize("built", CONFIGS, indirect=True)
 def test_array_bench_passes(built, tmp_path):
     assert len(built.bench_tests("sim.attention.array_bench", tmp_path)) == BENCH_TESTS
 
@@ -67,10 +73,13 @@ MUTANTS = [
     ("commands", "+", "-"),
     ("passes__walk", "+", "-"),
     ("row__scores", "+", "-"),
-    ("row__aligner", "+", "-"),
+    ("aligner", "+", "-"),
+    ("turns", "+", "-"),
     ("softmaxunit__exponential", "-", "+"),
     ("softmax__state", "-", "+"),
+    ("passes__walk", "|", "&"),
     ("normaliser", "+", "-"),
+    ("divider", "+", "-"),
     ("reciprocal", "-", "+"),
     ("writer", "+", "-"),
 ]

@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 
 from hdl.attention.config import ArrayConfig
-from sim.attention.array_model import Array, possible, unpack_job
-from sim.attention.array_stimulus import bad_descriptor, random_case
+from sim.attention.array_model import Array
+from sim.attention.array_stimulus import random_case
+from sim.attention.bad_jobs import bad_descriptor
+from sim.attention.descriptors import possible, unpack_job
 from tests.attention.paper_oracle import attend_row
 
 CONFIG = ArrayConfig.parse({"rows": 2, "lanes": 4, "dim": 16, "subtiles": 2, "bus_bits": 32})

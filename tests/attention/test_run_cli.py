@@ -96,6 +96,55 @@ def test_four_bits_of_keys_and_values(files, tmp_path):
         steps = saved[name][0] / (np.abs(saved[name][0]).max() / most)
         np.testing.assert_allclose(steps, np.rint(steps), atol=1e-9)
     assert found["rel_l2_quantised"] < 0.02 < found["rel_l2_float"]
+    assert found["fraction_bits"] == 12
+
+
+FLOAT_ERRORS = {"int8": 0.02, "mxint8": 0.02, "mxfp6": 0.1, "nvfp4": 0.2, "mxfp4": 0.3, "mxint4": 0.3, "bfp12": 0.35}
+
+
+@pytest.mark.parametrize("kv", FLOAT_ERRORS)
+def test_every_format_of_keys_and_values(files, tmp_path, kv):
+    rng = np.random.default_rng(8)
+    q, k, v = (rng.standard_normal((2, 200, 64)).astype(np.float32) for _ in range(3))
+    seen = tmp_path / "seen.npz"
+    found = called(*files(q=q, k=k, v=v), "--kv", kv, "--p-bits", 9, "--save-quantised", seen)
+    saved = np.load(seen)
+    wanted = plain_attention(saved["q"], saved["k"], saved["v"], 1 / 8)
+    o = np.load(tmp_path / "o.npy")
+    assert found["rel_l2_quantised"] == pytest.approx(np.linalg.norm(o - wanted) / np.linalg.norm(wanted), rel=1e-3)
+    assert found["rel_l2_quantised"] < 0.01
+    assert found["rel_l2_float"] < FLOAT_ERRORS[kv]
+    assert found["status"] == []
+    assert found["fraction_bits"] == (8 if kv == "int8" else 7)
+
+
+@pytest.mark.parametrize("kv", ["mxint4", "mxfp4"])
+def test_channels_of_like_size_in_a_block_help(files, tmp_path, kv):
+    """Every other channel of the keys is eight times the others, and weighs as much in the scores."""
+    rng = np.random.default_rng(9)
+    q, k, v = (rng.standard_normal((2, 100, 64)) for _ in range(3))
+    k[..., ::2] *= 8
+    q[..., ::2] /= 8
+    argv = [*files(q=q, k=k, v=v), "--kv", kv, "--save-quantised", tmp_path / "seen.npz"]
+    plain, found = called(*argv), called(*argv, "--rearrange")
+    assert (plain["rearranged"], found["rearranged"]) == (False, True)
+    assert found["rel_l2_float"] < 0.6 * plain["rel_l2_float"]
+    assert found["rel_l2_quantised"] < 0.02
+    saved = np.load(tmp_path / "seen.npz")
+    assert np.abs(saved["q"] - q).max() <= np.abs(q).max() / 254 * 1.0001  # channels are where they were
+    assert np.abs(saved["k"] - k)[..., ::2].mean() > 4 * np.abs(saved["k"] - k)[..., 1::2].mean()
+
+
+def test_a_format_that_a_design_cannot_have_is_told(files):
+    for design, kv, said in [
+        ("attn_16x32_d64", "nvfp4", "--kv: lanes must divide the 16 elements of a block of nvfp4"),
+        ("attn_4x4_d8", "mxfp4", "--kv: dim must be at least 32, a block of mxfp4, not 8"),
+        ("attn_16x16_d64", "int2", '--kv: no format "int2"; did you mean "int'),
+        ("attn_16x16_d64", "bfp12", "d must be a multiple of 64, a block of bfp12, not 32"),
+    ]:
+        with pytest.raises(BadInput) as error:
+            called(*files(), "--design", design, "--kv", kv)
+        assert said in str(error.value)
 
 
 NAN = np.full((2, 20, 32), np.nan, np.float32)
@@ -122,7 +171,7 @@ NAN = np.full((2, 20, 32), np.nan, np.float32)
         ({}, ("--scale", "0"), "--scale must be above 0 and finite, not 0.0"),
         ({}, ("--scale", "1e9"), "the scale of a score must be in 0..22.18, not "),
         ({}, ("--p-bits", "7"), "--p-bits must be 8 or 9, not 7"),
-        ({}, ("--fraction-bits", "17"), "--fraction-bits must be in 8..16, not 17"),
+        ({}, ("--fraction-bits", "17"), "--fraction-bits must be in 0..16, not 17"),
         ({}, ("--first-tile", "17"), "--first-tile must be auto or 0..16, not 17"),
         ({}, ("--design", "dot_int8x16"), "must be a design of attention.array; dot_int8x16 is one of simd.dot"),
     ],

@@ -4,15 +4,22 @@ import numpy as np
 import pytest
 
 from hdl.attention.config import ArrayConfig
-from hdl.attention.job_words import pack_job
+from hdl.attention.formats import FORMATS
+from hdl.attention.job_words import OPTIONAL, pack_job
 from sim.attention import array_vectors
-from sim.attention.array_model import Array, possible, unpack_job
+from sim.attention.array_model import Array
+from sim.attention.array_stimulus import random_case
+from sim.attention.descriptors import possible, unpack_job
 from sim.attention.masks import Mask
 from sim.attention.problem import Layout, Problem
 from sim.attention.quantise import LogitScale
-from sim.attention.schedule import cost, job_cost, jobs, needed_tiles
+from sim.attention.schedule import cost, job_cost, jobs, tiles_of_block
 
 SMALL = ArrayConfig.parse({"rows": 4, "lanes": 4, "dim": 16, "subtiles": 4, "bus_bits": 32})
+BLOCKS = ArrayConfig.parse(
+    {"rows": 4, "lanes": 16, "dim": 64, "subtiles": 2, "bus_bits": 64}
+    | {"formats": ["int4", "mxint8", "mxint4", "mxfp4", "nvfp4", "mxfp6", "bfp12"]}
+)
 LARGE = ArrayConfig.parse({"rows": 16, "lanes": 16, "dim": 64, "subtiles": 8, "bus_bits": 64})
 NOWHERE = Layout(0, 0, 0, 0, 0, 0)
 
@@ -73,45 +80,61 @@ def test_every_visible_pair_is_done_once(seed):
     assert problem.visible_pairs == wanted.sum()
 
 
+def counted_tiles(config, job, block):
+    """Tiles of a job that a block of its rows may need, and those that it goes through, from the paper's words."""
+    rows = np.arange(block, min(block + config.rows, job["rows"]))
+    lo, hi = job["lo"] + job["step"] * rows[0], job["hi"] + job["step"] * rows[-1]
+    starts = [job["key"] + tile * config.lanes for tile in range(job["tiles"])]
+    reached = [start < job["keys"] and start <= hi for start in starts]
+    seen = [start < job["sink"] or start + config.lanes - 1 >= lo for start in starts]
+    needed = np.logical_and(reached, seen)
+    for tile in np.flatnonzero(~needed):
+        end = min(starts[tile] + config.lanes, job["keys"])
+        r, j = np.meshgrid(rows, np.arange(starts[tile], end), indexing="ij")
+        below = j < job["sink"]
+        assert not ((j <= job["hi"] + job["step"] * r) & (below | (j >= job["lo"] + job["step"] * r))).any()
+    return needed.sum(), len({*np.flatnonzero(needed), max(np.flatnonzero(reached), default=0)})
+
+
+def check_cost(config, job):
+    counts = [counted_tiles(config, job, block) for block in range(0, job["rows"], config.rows)]
+    assert counts == [tiles_of_block(config, job, block) for block in range(len(counts))]
+    needed, passes = np.sum(counts, axis=0)
+    found, dim = job_cost(config, job), job["chunks"] * config.lanes
+    assert (found.needed, found.passes, found.mac_cycles) == (needed, passes, 2 * dim * passes)
+    keys = sum(max(0, stop - start) for start, stop in tiles_of(config, job))
+    words = dim // config.bus_bytes
+    assert found.words_read == (job["rows"] + 2 * keys) * words + 64 // config.bus_bytes
+    assert found.words_written == (job["rows"] * 2 * words if job["last"] else 0)
+    return found
+
+
 @pytest.mark.parametrize("seed", range(40))
 def test_cost_is_what_counting_says(seed):
-    rng = np.random.default_rng(seed)
-    problem = random_problem(rng, SMALL)
+    problem = random_problem(np.random.default_rng(seed), SMALL)
     for job in jobs(SMALL, problem, NOWHERE):
-        needed = 0
-        for block in range(0, job["rows"], 4):
-            rows = np.arange(block, min(block + 4, job["rows"]))
-            # Of each tile, whether it has a key below the last row's end and, if not of the sink, above the first's.
-            lo, hi = job["lo"] + job["step"] * rows[0], job["hi"] + job["step"] * rows[-1]
-            mine = [
-                start < job["keys"] and start <= hi and (start < job["sink"] or start + 3 >= lo)
-                for start, _ in tiles_of(SMALL, job)
-            ]
-            assert needed_tiles(SMALL, job, block // 4) == sum(mine)
-            seen = seen_by(job, rows)
-            for (start, stop), is_needed in zip(tiles_of(SMALL, job), mine, strict=True):
-                assert is_needed or not seen[:, start:stop].any()
-            needed += sum(mine)
-        rows_read = set()
-        for start, stop in tiles_of(SMALL, job):
-            rows_read |= set(range(start, stop))
-        found = job_cost(SMALL, job)
-        passes = -(-job["rows"] // 4) * job["tiles"]
-        assert (found.needed, found.passes, found.mac_cycles) == (needed, passes, 2 * 8 * passes)
-        assert found.words_read == (job["rows"] + 2 * len(rows_read)) * 2 + 16
-        assert found.words_written == (job["rows"] * 4 if job["last"] else 0)
+        found = check_cost(SMALL, job)
+        assert found.passes - found.needed <= -(-job["rows"] // SMALL.rows)
 
 
+@pytest.mark.parametrize("seed", range(40))
+def test_cost_of_any_job_is_what_counting_says(seed):
+    """Whatever its masks: tiles between others, behind them, or blocks that need none."""
+    for job in random_case(np.random.default_rng(seed), SMALL).jobs:
+        check_cost(SMALL, job)
+
+
+@pytest.mark.parametrize("config", [SMALL, BLOCKS], ids=["int8", "formats"])
 @pytest.mark.parametrize("seed", range(30))
-def test_a_list_done_in_memory_is_the_golden_model(seed):
-    arrays = array_vectors.random_arrays(SMALL, seed, 40)
-    array_vectors.check(SMALL, arrays)
-    job = array_vectors.job(SMALL, arrays)
+def test_a_list_done_in_memory_is_the_golden_model(config, seed):
+    arrays = array_vectors.random_arrays(config, seed, 40)
+    array_vectors.check(config, arrays)
+    job = array_vectors.job(config, arrays)
     memory = job.image.copy()
-    status = Array(SMALL, memory, job.registers["window"]).run(
+    status = Array(config, memory, job.registers["window"]).run(
         job.registers["list_address"], job.registers["list_length"]
     )
-    wanted = array_vectors.model(SMALL, arrays)
+    wanted = array_vectors.model(config, arrays)
     got = memory[job.result.start : job.result.stop].view("<i2").reshape(arrays["q"].shape)
     np.testing.assert_array_equal(got, wanted["o"])
     assert "done" in status
@@ -132,6 +155,28 @@ def test_random_arrays_reach_everything():
     assert statuses == 15
 
 
+def test_arrays_in_wrong_formats_are_told():
+    seeds = (array_vectors.random_arrays(BLOCKS, seed, 40) for seed in range(800))
+    right = next(each for each in seeds if each["formats"][0, :2].tolist() == [3, 1] and len(each["k"]) == 2)
+    array_vectors.check(BLOCKS, right)
+
+    def wrong(row, column, value):
+        formats = right["formats"].copy()
+        formats[row, column] = value
+        with pytest.raises(ValueError) as error:
+            array_vectors.check(BLOCKS, right | {"formats": formats})
+        return str(error.value)
+
+    assert wrong(1, 0, 4) == "formats[:, 0:2] must be the same in all heads"
+    known = "0 (int8), 1 (int4), 3 (mxint8), 4 (mxint4), 5 (mxfp4), 6 (nvfp4), 7 (mxfp6), 8 (bfp12)"
+    assert wrong(slice(None), 1, 2) == f"formats[0, 1] must be one of {known}, not 2"
+    assert wrong(1, 2, 256) == "formats[:, 2] must be in 0..255, not 256"
+    assert wrong(1, 3, 1) == "formats[:, 3] must be in 0..0, not 1"
+    size = right["k"].shape[2]
+    with pytest.raises(ValueError, match=f"^k must have rows of {size} bytes, not {size - 1}$"):
+        array_vectors.check(BLOCKS, right | {"k": right["k"][..., 1:]})
+
+
 def dense(queries, keys, mask="dense", heads=1, config=LARGE):
     problem = Problem(heads, heads, queries, keys, 64, Mask.parse(mask), (LogitScale(1 << 15, 20),) * heads)
     return problem, cost(config, problem)
@@ -144,14 +189,13 @@ def test_costs_by_hand():
     assert found.words_read == (512 * 64 + 4 * 2 * 512 * 64 + 4 * 64) // 8
     assert found.words_written == 512 * 64 * 2 // 8
     _, found = dense(1024, 1024, "causal")
-    assert found.needed == 64 * 65 // 2  # blocks and tiles of 16: block b needs b + 1 tiles
-    assert found.passes == sum(4 * 4 * (job + 1) for job in range(16))  # jobs of four blocks
+    assert found.passes == found.needed == 64 * 65 // 2  # blocks and tiles of 16: block b needs b + 1 tiles
+    assert found.jobs == 8
     problem, found = dense(4096, 4096, "lambda:4+1020")
     assert problem.visible_pairs == sum(min(i + 1, 1020) + min(4, max(0, i - 1019)) for i in range(4096))
     # Block b sees tiles from its first query's window on, to its last query's; and the sink's, tile 0.
     tiles = [b - max(0, (16 * b - 1019) // 16) + 1 + (16 * b - 1019 >= 16) for b in range(256)]
-    assert found.needed == sum(tiles)
-    assert found.needed < found.passes < 1.06 * found.needed
+    assert found.passes == found.needed == sum(tiles)
 
 
 @pytest.mark.parametrize(("subtiles", "most"), [(8, 5.0), (16, 4.6), (64, 4.2)])
@@ -169,8 +213,8 @@ def test_traffic_of_long_sequences_is_near_the_limit(subtiles, most):
 def test_descriptors_come_back():
     problem, _ = dense(100, 70, "lambda:3+20")
     for job in jobs(LARGE, problem, Layout.of(LARGE, problem, 9)):
-        assert unpack_job(pack_job(job)) == job
-    assert unpack_job(b"\0" * 3 + b"\x80" + b"\0" * 60) is None
+        assert unpack_job(pack_job(job)) == dict.fromkeys(OPTIONAL, 0) | job
+    assert unpack_job(b"\0" * 7 + b"\x80" + b"\0" * 56) is None
 
 
 def test_impossible_problems_are_refused():
@@ -183,7 +227,8 @@ def test_impossible_problems_are_refused():
         "keys": (0, "keys must be in 1..4194303, not 0"),
         "dim": (40, "d must be a multiple of 16 lanes in 32..64, not 40"),
         "first_tile": (17, "the first tile must have 0..16 keys, not 17"),
-        "fraction_bits": (7, "fraction bits must be in 8..16, not 7"),
+        "fraction_bits": (17, "fraction bits must be in 0..16, not 17"),
+        "k_format": (FORMATS["bfp12"].code, "d must be a multiple of 64, a block of bfp12, not 32"),
         "mask": (Mask(True, 3, 1 << 22), "sink and window must be below 4194304, not 4194304 and 3"),
     }.items():
         with pytest.raises(ValueError) as error:

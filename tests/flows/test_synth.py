@@ -214,6 +214,25 @@ def test_netlist_lints_clean_and_is_counted(netlists, family, dsp, multipliers):
     assert (folder / "lint.log").read_text().count("%Warning") == 0
 
 
+@pytest.mark.parametrize("family", ["ecp5", "gowin"])
+def test_netlist_for_simulation_has_no_block_ram_even_where_a_memory_asks_for_it(tmp_path, family):
+    (tmp_path / "words.v").write_text("""
+module words(input clk, input write, input [3:0] to, input [7:0] given, input [3:0] from, output reg [7:0] read);
+  (* ram_style = "block" *)
+  reg [7:0] kept [15:0];
+  always @(posedge clk) begin
+    if (write) kept[to] <= given;
+    read <= kept[from];
+  end
+endmodule
+""")
+    metrics = netlist(tmp_path / "words.v", "words", family, tmp_path)
+    assert metrics["bram"] == 1
+    cells = set(re.findall(r"^  (\w+) #\(", (tmp_path / "words.netlist.v").read_text(), re.MULTILINE))
+    assert cells & {"TRELLIS_DPR16X4", "RAM16SDP4"}
+    assert not cells & {"DP16KD", "PDPW16KD", "SDPB", "SDPX9B"}
+
+
 @pytest.mark.deep
 def test_netlists_compute_what_integers_say(netlists, tmp_path):
     made = [netlists(family, dsp) for family in ("ecp5", "ice40") for dsp in (True, False)]

@@ -8,7 +8,8 @@ from typer.testing import CliRunner
 
 from flows.cli import app, main
 from flows.load import load_design
-from sim.pim.tiny_gpt import CHARACTERS, PlainProducts, TinyGpt, encoded, load
+from sim.common.language import CHARACTERS, encoded
+from sim.pim.tiny_gpt import PlainProducts, TinyGpt, load
 from sim.pim.vector_model import VectorUnit
 from sim.pim.vector_programs import VectorHost
 

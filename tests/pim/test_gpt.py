@@ -12,6 +12,7 @@ from flows.cli import app
 from flows.errors import BadInput
 from flows.pim.orders import ordered_channel, simulator
 from hdl.pim.commands import Command, Instruction, Op, decode_program, encode_program
+from sim.common.language import encoded
 from sim.pim.arithmetic import added, gemv_bf16, widened
 from sim.pim.channel_kernel import KernelChannel
 from sim.pim.channel_model import Channel
@@ -19,16 +20,7 @@ from sim.pim.compiler import schedule
 from sim.pim.device_model import Device
 from sim.pim.gpt_models import MODELS, Gpt
 from sim.pim.gpt_token import CACHE, KINDS, REFRESHES, at_rows, attention, layer, parts, token, vocabulary
-from sim.pim.tiny_gpt import (
-    CONTEXT,
-    WEIGHTS_FILE,
-    DeviceProducts,
-    PlainProducts,
-    TinyGpt,
-    encoded,
-    load,
-    perplexity,
-)
+from sim.pim.tiny_gpt import CONTEXT, WEIGHTS_FILE, DeviceProducts, PlainProducts, TinyGpt, load, perplexity
 from sim.pim.tiny_gpt_train import Pass, initial
 
 

@@ -10,9 +10,9 @@ from hdl.pim.system import System
 from hdl.pim.system_config import SystemConfig, decode_system_program
 from hdl.pim.vector_config import Illegal, VectorInstruction
 from sim.common.harness import Harness, HarnessError, build_harness
+from sim.common.language import encoded
 from sim.pim import system_vectors, tiny_gpt_vectors
 from sim.pim.system_model import System as SystemModel
-from sim.pim.tiny_gpt import encoded
 
 STALLS = [(0.0, 0.0), (0.5, 0.5), (0.8, 0.1), (0.1, 0.8)]
 

@@ -7,11 +7,11 @@ from hdl.common.config import ConfigError
 from hdl.pim.commands import Instruction, Op
 from hdl.pim.system_config import SystemConfig, decode_system_program, encode_system_program
 from hdl.pim.vector_config import LAST, LINK, VectorInstruction, VectorOp
+from sim.common.language import encoded
 from sim.pim import system_vectors, tiny_gpt_vectors
 from sim.pim.gemv import Gemv
 from sim.pim.system_compiler import SystemProgram
 from sim.pim.system_model import Link, Stuck, System
-from sim.pim.tiny_gpt import encoded
 from sim.pim.tiny_gpt_program import SYMBOLS
 from sim.pim.vector_programs import wide_values
 
