@@ -26,6 +26,7 @@ def test_widths_hold_the_largest_numbers():
     assert 64 * 127 * 12 * 15 < 1 << 22  # channels of a head, extreme numbers of nvfp4
 
 
+@pytest.mark.deep
 def test_heads_of_two_chunks_can_be_built_with_every_packed_format():
     params = {
         "rows": 2,

@@ -73,6 +73,7 @@ def test_a_text_does_not_depend_on_how_its_tokens_come():
     assert np.array_equal(at_once, np.concatenate([plain.step(tokens[place : place + 1]) for place in range(20)]))
 
 
+@pytest.mark.deep
 def test_perplexities_are_below_a_bigrams():
     known, unknown = known_and_unknown()
     held_out, bigram = (stored("int8")[name] for name in ("held_out", "bigram_perplexity"))
@@ -93,7 +94,7 @@ def test_stored_weights_are_small_and_of_their_formats():
     assert matrices["0.up"].integers.shape == (4 * WIDTH, WIDTH) and matrices["head"].bits == 8
 
 
-@pytest.mark.parametrize("mix", MIXES)
+@pytest.mark.parametrize("mix", [pytest.param("int8", marks=pytest.mark.deep), "w2a8kv4"])
 def test_the_command_writes_what_plain_numpy_writes(mix):
     found = called("--mix", mix, "--prompt", "The value of ", "--tokens", 64)
     assert found["text"] == two_ways(mix)[1].write("The value of ", 64)
