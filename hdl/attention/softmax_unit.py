@@ -217,7 +217,7 @@ class SoftmaxUnit(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         config = self._config
-        m.submodules.logit = logit = LogitPipe(config)
+        m.submodules.logit_pipe = logit = LogitPipe(config)
         m.submodules.exponential = exponential = ExponentialPipe(config)
         ceiling_bits = len(logit.ceiling)
         record = data.StructLayout({"missing": config.logit_fraction_bits, "ceiling": signed(ceiling_bits), "valid": 1})
