@@ -28,13 +28,16 @@ KINDS = ("LUT4", "CCU2C", "TRELLIS_DPR16X4", "MULT18X18D", "DP16KD", "TRELLIS_FF
 
 def area() -> dict[str, Any]:
     """LUT4e = LUT4 + 2 CCU2C + 4 a LUT RAM, each module synthesised for itself."""
-    return {name: _measure(name, wanted) for name, wanted in DESIGNS.items()}
+    return {
+        name + "".join(f"_{each}" for each in formats): _measure(name, formats, wanted)
+        for name, wanted in DESIGNS.items()
+        for formats in ([], ["int4"])
+    }
 
 
-def _measure(name: str, wanted: int | None) -> dict[str, Any]:
+def _measure(name: str, formats: list[str], wanted: int) -> dict[str, Any]:
     design = load_design(name)
-    config = design.config
-    assert isinstance(config, ArrayConfig)
+    config = ArrayConfig.parse({**design.config.model_dump(), "formats": formats})
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "design.v").write_text(emit(Array(config), design.top))
         passes = [
@@ -76,8 +79,8 @@ def _measure(name: str, wanted: int | None) -> dict[str, Any]:
         "ff": array["TRELLIS_FF"],
         "parts": dict(sorted(each.items(), key=lambda item: -item[1])),
     }
-    goal = f"at most {wanted}" if wanted else ""
-    say(f"{name}, without memory side: LUT4e a MAC", figures["lut4e_a_mac"], "", goal)
+    what = " and ".join([name, *formats])
+    say(f"{what}, without memory side: LUT4e a MAC", figures["lut4e_a_mac"], "", f"at most {wanted}")
     return figures
 
 

@@ -11,8 +11,9 @@ import numpy as np
 from flows.attention.run import ENGINES, design_of
 from flows.errors import BadInput, NielloError
 from flows.load import Design
+from flows.prompt import check_prompt
 from hdl.attention.config import ArrayConfig
-from hdl.common.config import describe_value, did_you_mean
+from hdl.common.config import did_you_mean
 from sim.attention.array_model import numerics
 from sim.attention.kv_formats import Bytes
 from sim.attention.language import CONTEXT
@@ -22,7 +23,6 @@ from sim.attention.language_plain import PlainLayers
 from sim.common.errors import HarnessError
 from sim.common.harness import Harness
 from sim.common.harness_device import HarnessDevice
-from sim.common.language import CHARACTERS
 from sim.common.memory_job import MemoryJob, run_job
 
 
@@ -94,15 +94,7 @@ def _design(name: str, mix: str, prompt: str, tokens: int, engine: str) -> Desig
         raise BadInput(f"--engine must be one of {', '.join(ENGINES)}, not {engine}")
     if mix not in MIXES:
         raise BadInput(f'--mix: no mix "{mix}"{did_you_mean(mix, list(MIXES))}')
-    if not prompt:
-        raise BadInput("--prompt must have at least one character")
-    if strange := next((one for one in prompt if one not in CHARACTERS), None):
-        raise BadInput(f"--prompt must be of printable ASCII and line feeds, not {describe_value(strange)}")
-    most = CONTEXT + 1 - len(prompt)
-    if most < 1:
-        raise BadInput(f"--prompt must have at most {CONTEXT} characters, not {len(prompt)}")
-    if not 1 <= tokens <= most:
-        raise BadInput(f"--tokens must be in 1..{most} after this prompt, not {tokens}")
+    check_prompt(prompt, tokens, CONTEXT)
     return design_of(name)
 
 

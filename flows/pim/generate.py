@@ -11,9 +11,10 @@ from flows import engines, run
 from flows.errors import BadInput
 from flows.load import Design, load_design
 from flows.paths import build_root
+from flows.prompt import check_prompt
 from flows.road import Route, results_or_error, travel
-from hdl.common.config import describe_value, nearest
-from sim.common.language import CHARACTERS, encoded
+from hdl.common.config import nearest
+from sim.common.language import encoded
 from sim.pim.tiny_gpt import CONTEXT
 from sim.pim.tiny_gpt_vectors import gumbel, text_of
 
@@ -33,15 +34,7 @@ def generate(prompt: str, tokens: int, engine: str, temperature: float, seed: in
     """
     if engine not in ENGINES:
         raise BadInput(f'--engine must be one of {", ".join(ENGINES)}, not "{engine}"{nearest(engine, list(ENGINES))}')
-    if not prompt:
-        raise BadInput("--prompt must have at least one character")
-    if strange := next((one for one in prompt if one not in CHARACTERS), None):
-        raise BadInput(f"--prompt must be of printable ASCII and line feeds, not {describe_value(strange)}")
-    most = CONTEXT + 1 - len(prompt)
-    if most < 1:
-        raise BadInput(f"--prompt must have at most {CONTEXT} characters, not {len(prompt)}")
-    if not 1 <= tokens <= most:
-        raise BadInput(f"--tokens must be in 1..{most} after this prompt, not {tokens}")
+    check_prompt(prompt, tokens, CONTEXT)
     if not 0 <= temperature <= 10:
         raise BadInput(f"--temperature must be in 0..10, not {temperature}")
     if not 0 <= seed < 1 << 64:

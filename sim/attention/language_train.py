@@ -16,7 +16,17 @@ import numpy as np
 
 from sim.attention.language import CONTEXT, HEADS, LAYERS, MATRICES, WIDTH, weights_file
 from sim.attention.language_scales import calibrated, int4_scale, two_bit
-from sim.common.language import CHARACTERS, Array, Weights, batches, bigram_perplexity, fit, known_and_unknown
+from sim.common.language import (
+    CHARACTERS,
+    Array,
+    Weights,
+    back_to_start,
+    batches,
+    bigram_perplexity,
+    cross_entropy,
+    fit,
+    known_and_unknown,
+)
 
 BATCH = 16
 RATE = 4e-3
@@ -79,28 +89,11 @@ class Pass:
             self.undo += [(back_attention, back_norm), (back_down, back_relu, back_up, back_norm_2)]
         normed, self.back_last = self.norm(stream, "gain")
         logits, self.back_head = self.linear(normed, "head")
-        logits = logits - logits.max(-1, keepdims=True)
-        self.chances = np.exp(logits)
-        self.chances /= self.chances.sum(-1, keepdims=True)
-        picked = np.take_along_axis(self.chances, targets[..., None], -1)
-        self.loss = float(-np.log(picked + 1e-30).mean())
+        self.loss, self.slope = cross_entropy(logits, targets)
 
     def backward(self) -> Weights:
         """The gradients of the loss."""
-        slope = self.chances.copy()
-        np.put_along_axis(
-            slope, self.targets[..., None], np.take_along_axis(slope, self.targets[..., None], -1) - 1, -1
-        )
-        stream = self.back_last(self.back_head(slope / self.targets.size))
-        for steps in reversed(self.undo):
-            branch = stream
-            for step in steps:
-                branch = step(branch)
-            stream = stream + branch
-        known = np.zeros((self.inputs.size, len(CHARACTERS)), stream.dtype)
-        known[np.arange(self.inputs.size), self.inputs.ravel()] = 1
-        self.gradients["token"] += known.T @ stream.reshape(-1, WIDTH)
-        self.gradients["position"][: self.inputs.shape[1]] += stream.sum(0)
+        back_to_start(self.back_last(self.back_head(self.slope)), reversed(self.undo), self.gradients, self.inputs)
         return self.gradients
 
     def linear(self, x: Array, name: str) -> tuple[Array, Back]:

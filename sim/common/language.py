@@ -7,7 +7,7 @@ training.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -92,3 +92,35 @@ def bigram_perplexity(known: Array, unknown: Array) -> float:
     np.add.at(counts, (known[:-1], known[1:]), 1)
     chances = counts / counts.sum(1, keepdims=True)
     return float(np.exp(-np.log(chances[unknown[:-1], unknown[1:]]).mean()))
+
+
+def cross_entropy(logits: Array, targets: Array) -> tuple[float, Array]:
+    """The mean loss of logits (batch, length, characters) in natural units, and its slope along them."""
+    chances = np.exp(logits - logits.max(-1, keepdims=True))
+    chances /= chances.sum(-1, keepdims=True)
+    picked = np.take_along_axis(chances, targets[..., None], -1)
+    loss = float(-np.log(picked + 1e-30).mean())
+    np.put_along_axis(chances, targets[..., None], picked - 1, -1)
+    return loss, chances / targets.size
+
+
+def back_to_start(
+    stream: Array, undo: Iterable[Iterable[Callable[[Array], Array]]], gradients: Weights, inputs: Array
+) -> None:
+    """Walk the slope of a residual stream (batch, length, width) back, and add what token and position take of it.
+
+    Parameters
+    ----------
+    undo : of each layer the steps of its branches, that of the layer's end first
+    gradients : `token` and `position` are added to; the steps do it for others
+    inputs : (batch, length)
+    """
+    for steps in undo:
+        branch = stream
+        for step in steps:
+            branch = step(branch)
+        stream = stream + branch
+    known = np.zeros((inputs.size, len(CHARACTERS)), stream.dtype)
+    known[np.arange(inputs.size), inputs.ravel()] = 1
+    gradients["token"] += known.T @ stream.reshape(-1, stream.shape[-1])
+    gradients["position"][: inputs.shape[1]] += stream.sum(0)

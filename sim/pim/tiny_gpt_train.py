@@ -13,7 +13,17 @@ from typing import Any
 
 import numpy as np
 
-from sim.common.language import CHARACTERS, Array, Weights, batches, bigram_perplexity, fit, known_and_unknown
+from sim.common.language import (
+    CHARACTERS,
+    Array,
+    Weights,
+    back_to_start,
+    batches,
+    bigram_perplexity,
+    cross_entropy,
+    fit,
+    known_and_unknown,
+)
 from sim.pim import arithmetic
 from sim.pim.tiny_gpt import CONTEXT, HEADS, LAYERS, WEIGHTS_FILE, WIDTH
 
@@ -71,31 +81,14 @@ class Pass:
         normed, self.back_last = self.norm(stream, "norm")
         self.last = normed
         logits = normed @ weights["token"].T
-        logits -= logits.max(-1, keepdims=True)
-        self.chances = np.exp(logits)
-        self.chances /= self.chances.sum(-1, keepdims=True)
-        picked = np.take_along_axis(self.chances, targets[..., None], -1)
-        self.loss = float(-np.log(picked + 1e-30).mean())
+        self.loss, self.slope = cross_entropy(logits, targets)
 
     def backward(self) -> Weights:
         """The gradients of the loss."""
-        slope = self.chances.copy()
-        np.put_along_axis(
-            slope, self.targets[..., None], np.take_along_axis(slope, self.targets[..., None], -1) - 1, -1
-        )
-        slope /= self.targets.size
         gradients = self.gradients
-        gradients["token"] += np.einsum("btv,btw->vw", slope, self.last, optimize=True)
-        stream = self.back_last(slope @ self.weights["token"])
-        for steps in reversed(self.undo):
-            branch = stream
-            for step in steps:
-                branch = step(branch)
-            stream = stream + branch
-        known = np.zeros((self.inputs.size, len(CHARACTERS)), np.float32)
-        known[np.arange(self.inputs.size), self.inputs.ravel()] = 1
-        gradients["token"] += known.T @ stream.reshape(-1, WIDTH)
-        gradients["position"][: self.inputs.shape[1]] += stream.sum(0)
+        gradients["token"] += np.einsum("btv,btw->vw", self.slope, self.last, optimize=True)
+        stream = self.back_last(self.slope @ self.weights["token"])
+        back_to_start(stream, reversed(self.undo), gradients, self.inputs)
         return gradients
 
     def linear(self, x: Array, name: str) -> tuple[Array, Any]:

@@ -3,8 +3,6 @@
 import numpy as np
 import pytest
 
-from hdl.attention.array import Array
-from hdl.attention.config import ArrayConfig
 from sim.attention import array_vectors
 from sim.attention.schedule import cost
 from sim.common.harness import HarnessError
@@ -23,15 +21,6 @@ CONFIGS = {
     "tall": {"rows": 8, "lanes": 4, "dim": 8, "subtiles": 2, "bus_bits": 32, "normalisers": 4} | {"softmax_units": 3},
 }
 BENCH_TESTS = 18
-
-
-@pytest.fixture(scope="module")
-def block():
-    def of(name):
-        config = ArrayConfig.parse(CONFIGS[name])
-        return CONFIGS[name], config, Array(config)
-
-    return of
 
 
 def run(built, harness, arrays, **memory):
