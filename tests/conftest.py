@@ -26,6 +26,18 @@ EXTRAS = {
 collect_ignore = [file for package, files in EXTRAS.items() if not find_spec(package) for file in files]
 
 
+def pytest_addoption(parser):
+    parser.addoption("--shard", default="1/1", help="K/N: of the files in order every Nth from the Kth on")
+
+
+def pytest_collection_modifyitems(config, items):
+    part, parts = (int(number) for number in config.getoption("shard").split("/"))
+    files = sorted({item.path for item in items})
+    mine = set(files[part % parts :: parts])
+    config.hook.pytest_deselected(items=[item for item in items if item.path not in mine])
+    items[:] = [item for item in items if item.path in mine]
+
+
 @pytest.fixture(scope="module")
 def combinational_bench(tmp_path_factory):
     """A function from components without registers, {name: component}, to a `CombinationalBench` of them."""
