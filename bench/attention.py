@@ -10,7 +10,8 @@
     ------
     rtl        utilisation and words of the gateware, and what the golden model says of its outputs; takes minutes
     linear     throughput of linear layers on the gateware, and whether they are right; takes minutes
-    area       LUT4e of the array on ECP5, part by part; takes minutes
+    area       LUT4e of the array on ECP5, part by part, and LUTs of packed rows on UltraScale+; takes minutes
+    route      clock of the 8x16 array on an LFE5U-85F, three seeds; takes most of an hour
 
 Prints a line a figure, with its target, and one JSON object at the end.
 """
@@ -24,6 +25,7 @@ from bench import (
     attention_formats,
     attention_linear,
     attention_numerics,
+    attention_route,
     attention_rtl,
     attention_schedule,
 )
@@ -41,6 +43,7 @@ def main() -> None:
         "small": attention_schedule.small,
     }
     asked: Benches = {"rtl": attention_rtl.rtl, "linear": attention_linear.linear, "area": attention_area.area}
+    asked |= {"route": attention_route.route}
     run({**benches, **asked}, parser.parse_args().names or list(benches))
 
 

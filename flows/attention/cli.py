@@ -39,7 +39,7 @@ def attention_run(
     ] = None,
     fraction_bits: Annotated[
         int | None,
-        typer.Option(help="Of the outputs, 0 .. 16; if not given 8, 12 for int4, 7 for formats with blocks."),
+        typer.Option(help="Of the outputs, 0 .. 16; if not given 8, 12 for int4, 2 for formats with blocks."),
     ] = None,
     first_tile: Annotated[
         str, typer.Option(metavar="auto|KEYS", help="Keys of a tile before all others; auto: 1 where key 0 is a sink.")

@@ -7,8 +7,8 @@ from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 
 from hdl.attention.config import ArrayConfig
-from hdl.attention.ram import Ram
-from hdl.common.arithmetic import register, wire
+from hdl.common.arithmetic import delayed, register, wire
+from hdl.common.ram import Ram
 
 AMOUNT_BITS = 6
 """Of a shift; any from 40 on leaves nothing."""
@@ -69,6 +69,26 @@ def shifted(m: Module, value: Signal, amount: Signal, name: str, cut: int) -> Si
     return register(m, reached, f"{name}_shifted")
 
 
+def aligned_sum(m: Module, old: Signal, new: Signal, plan: data.View) -> Signal:
+    """The sum so far and what comes to it, as a plan says: five cycles later."""
+    shape = old.shape()
+
+    # The one with the smaller exponent is shifted.
+    moved, kept = Signal(shape, reset_less=True), Signal(shape, reset_less=True)
+    m.d.sync += [moved.eq(Mux(plan.old, old, new)), kept.eq(Mux(plan.old, new, old))]
+    aligned = shifted(m, moved, register(m, plan.amount, "amount"), "aligned", 3)
+    kept = register(m, register(m, kept, "kept_1"), "kept_2").as_signed()
+    bump = delayed(m, plan.bump, 3, "bump", reset_less=True)
+
+    # Half of a sum, rounded up, is the sum less half of it, rounded down.
+    total, half = Signal(shape, reset_less=True), Signal(shape, reset_less=True)
+    exact = wire(m, (Cat(Const(1, 1), kept).as_signed() + aligned.as_signed()) >> 1, "exact")
+    m.d.sync += [total.eq(exact), half.eq(Mux(bump, exact >> 1, 0))]
+    result = Signal(shape, name="result", reset_less=True)
+    m.d.sync += result.eq(total - half)
+    return result
+
+
 class Aligner(wiring.Component):
     """Adds the products of a tile to the outputs of two rows, in block RAM; finished rows go to a second one as well.
 
@@ -107,24 +127,9 @@ class Aligner(wiring.Component):
             turns.append(self.turn.shape()(register(m, turns[-1].as_value(), f"turn_{cycle + 1}")))
         new, plan = self._sum(m, turns)
 
-        # Of the sum so far and what comes to it, the one with the smaller exponent is shifted.
         m.d.comb += outputs.read_address.eq(Cat(turns[1].beat.column, turns[1].beat.block, turns[1].second))
         old = register(m, outputs.read_data, "old").as_signed()
-        moved, kept = Signal(signed(bits), reset_less=True), Signal(signed(bits), reset_less=True)
-        m.d.sync += [moved.eq(Mux(plan.old, old, new)), kept.eq(Mux(plan.old, new, old))]
-        amount = register(m, plan.amount, "amount")
-        aligned = shifted(m, moved, amount, "aligned", 3)
-        kept = register(m, register(m, kept, "kept_1"), "kept_2").as_signed()
-        bump = plan.bump
-        for cycle in range(3):
-            bump = register(m, bump, f"bump_{cycle}")
-
-        # Half of a sum, rounded up, is the sum less half of it, rounded down.
-        total, half = Signal(signed(bits), reset_less=True), Signal(signed(bits), reset_less=True)
-        added = wire(m, (Cat(Const(1, 1), kept).as_signed() + aligned.as_signed()) >> 1, "added")
-        m.d.sync += [total.eq(added), half.eq(Mux(bump, added >> 1, 0))]
-        result = Signal(signed(bits), reset_less=True)
-        m.d.sync += result.eq(total - half)
+        result = aligned_sum(m, old, new, plan)
 
         done = turns[-1]
         beat = done.beat

@@ -15,6 +15,7 @@ from hdl.attention.linear_outputs import LinearOutputs
 from hdl.attention.linear_writer import LinearWriter
 from hdl.attention.loader import Loader
 from hdl.attention.normaliser import Normaliser
+from hdl.attention.packed_lanes import PackedLanes
 from hdl.attention.passes import Passes
 from hdl.attention.reciprocal import Reciprocal
 from hdl.attention.row import Row
@@ -91,11 +92,11 @@ class Array(wiring.Component):
         m.submodules.reciprocal = reciprocal = Reciprocal(config)
         m.submodules.normaliser = normaliser = Normaliser(config)
         m.submodules.writer = writer = Writer(config)
-        written, layers = writer.idle, None
+        written, layers = delayed(m, writer.idle, 1, "written"), None
         if config.linear:
             m.submodules.layers = layers = LinearWriter(config)
             self._layers(m, loader, softmax, layers)
-            written = wire(m, writer.idle & layers.idle, "written")
+            written = delayed(m, writer.idle & layers.idle, 1, "all_written")
         error = self._memory(m, bursts, filler, writer, layers)
 
         # Memory to buffers.
@@ -204,17 +205,31 @@ class Array(wiring.Component):
                 row.probability_address.bank.eq(softmax.bank),
                 row.probability.eq(softmax.p.word_select(unit, config.p_bits + 1)),
                 row.step.eq(step),
-                row.load.eq(load),
-                row.swap.eq(passes.swap),
-                row.streamed.eq(tiles.streamed),
                 row.score_beat.eq(passes.score_beat),
                 row.score_address.eq(softmax.score_address),
             ]
             if config.has_blocks:
                 m.d.comb += row.key_amount.eq(tiles.key_amount)
             made.append(row)
+        beat = {"load": load, "swap": passes.swap, "streamed": tiles.streamed}
+        of_beat = self._packed(m, made) if config.packed_rows else made
+        m.d.comb += [getattr(lanes, name).eq(value) for lanes in of_beat for name, value in beat.items()]
         m.d.comb += softmax.scores.eq(Cat(row.score for row in made))
         self._aligners(m, made, passes, softmax, normaliser)
+
+    def _packed(self, m, rows):
+        """Lanes of a row of the first half and the one of the second half in the same place."""
+        made, pairs = [], Pattern(PackedLanes, self._config)
+        for index, (first, second) in enumerate(zip(rows[: len(rows) // 2], rows[len(rows) // 2 :], strict=True)):
+            m.submodules[f"lanes_{index}"] = lanes = pairs.another()
+            m.d.comb += [
+                lanes.stationary_first.eq(first.stationary),
+                lanes.stationary_second.eq(second.stationary),
+                first.sum.eq(lanes.sum_first),
+                second.sum.eq(lanes.sum_second),
+            ]
+            made.append(lanes)
+        return made
 
     def _aligners(self, m, rows, passes, softmax, normaliser):
         """An aligner for a row of the first half and the one of the second half in the same place."""

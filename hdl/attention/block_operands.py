@@ -1,4 +1,8 @@
-"""Elements of formats with blocks become operands: integers, of values on the exponent of their job."""
+"""Elements of formats with blocks become operands: integers, of values on the exponent of their job.
+
+All are e << g_K at first, two's complement of 8 bits or 9. A value is that, `VALUE_PLACES` further up, shifted right by
+its scale; what is not shifted by a scale goes all of these places down again.
+"""
 
 from __future__ import annotations
 
@@ -7,22 +11,22 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from hdl.attention.config import ArrayConfig
-from hdl.attention.formats import OPERAND_BITS, KvFormat
+from hdl.attention.formats import FORMATS, OPERAND_BITS, KvFormat
 from hdl.attention.packing import FORMAT_BITS, is_format
-from hdl.attention.scales import SIGNIFICAND_BITS, scale_layout
+from hdl.attention.scales import scale_layout
 from hdl.common.arithmetic import delayed, register, wire
 
 BLOCK_CYCLES = 4
 
 VALUE_SHIFT_BITS = 4
-"""Of the shift of a value of 9 bits, of which 15 places leave nothing."""
+"""Of the shift of a value, of which 15 places leave nothing."""
 
-FACTOR_OF_NONE = 1 << SIGNIFICAND_BITS
-"""What elements of E2M1 are multiplied by where scales are bare exponents: their g_V places."""
+VALUE_PLACES = max(each.value_shift - each.key_shift for each in FORMATS.values())
+"""By which g_V is above g_K, but where elements are multiplied by significands: one place less."""
 
 
 class BlockOperands(wiring.Component):
-    """e << g_V of C elements, of keys too; those of values then shifted right by their scales, halves to even.
+    """Operands of C elements: e << g_K of a key's; of a value e << g_V shifted right by its scale, halves to even.
 
     Latency: `BLOCK_CYCLES`.
 
@@ -59,11 +63,11 @@ class BlockOperands(wiring.Component):
         self._of_six = kind(lambda each: each.element == "e2m3", "of_six")
         self._of_significands = kind(lambda each: each.scale == "e4m3", "of_significands")
         floats = register(m, kind(lambda each: each.element != "int", "floats"), "floats_held")
-        lifts = {each.value_shift for each in config.built_formats.values() if each.element == "int"} - {0}
+        lifts = {each.key_shift for each in config.built_formats.values() if each.element == "int"} - {0}
 
         def lifted_by(lift: int):
             def such(each: KvFormat) -> bool:
-                return each.element == "int" and each.value_shift == lift
+                return each.element == "int" and each.key_shift == lift
 
             return such
 
@@ -75,35 +79,37 @@ class BlockOperands(wiring.Component):
             integer = register(m, self._lifted(element.as_signed()), f"integer_{lane}").as_signed()
             magnitude = register(m, self._magnitude(m, lane, element, of_value), f"magnitude_{lane}")
             negative = register(m, Mux(self._of_six, element[5], element[3]), f"negative_{lane}")
-            operand = Signal(signed(OPERAND_BITS), name=f"operand_{lane}", reset_less=True)
+            operand = Signal(signed(config.key_operand_bits), name=f"operand_{lane}", reset_less=True)
             m.d.sync += operand.eq(Mux(floats, Mux(negative, -magnitude, magnitude), integer))
 
-            far = of_value.shift[VALUE_SHIFT_BITS:].any()
-            places = of_value.shift[:VALUE_SHIFT_BITS] | far.replicate(VALUE_SHIFT_BITS)
-            amount = delayed(m, Mux(moves, places, 0), 2, f"amount_{lane}", reset_less=True)
-            moved = register(m, Cat(Const(0, 1), operand).as_signed() >> amount, f"moved_{lane}").as_signed()
-            lost = register(m, (Cat(Const(0, 1), operand) & ((1 << amount) - 1)).any(), f"lost_{lane}")
+            distance = wire(m, of_value.shift + self._of_significands, f"distance_{lane}")
+            far = distance[VALUE_SHIFT_BITS:].any()
+            places = distance[:VALUE_SHIFT_BITS] | far.replicate(VALUE_SHIFT_BITS)
+            amount = delayed(m, Mux(moves, places, VALUE_PLACES), 2, f"amount_{lane}", reset_less=True)
+            double = Cat(Const(0, VALUE_PLACES + 1), operand).as_signed()
+            moved = register(m, double >> amount, f"moved_{lane}").as_signed()
+            lost = register(m, (double & ((1 << amount) - 1)).any(), f"lost_{lane}")
             up = wire(m, moved[0] & (moved[1] | lost), f"up_{lane}")
             rounded = register(m, ((moved >> 1) + up)[:OPERAND_BITS], f"rounded_{lane}")
             m.d.comb += self.operands.word_select(lane, OPERAND_BITS).eq(rounded)
         return m
 
     def _lifted(self, integer):
-        """e << g_V of two's complement."""
+        """e << g_K of two's complement, 8 bits."""
         found = integer
         for lift, one in self._lifts.items():
-            found = Mux(one, (integer << lift)[:OPERAND_BITS].as_signed(), found)
-        return Cat(found, found[-1])[:OPERAND_BITS] if len(found) < OPERAND_BITS else found[:OPERAND_BITS]
+            found = Mux(one, (integer << lift)[: len(integer)].as_signed(), found)
+        return found
 
     def _magnitude(self, m, lane, element, of_value):
-        """Of e << g_V of a code of E2M1 or E2M3: its significand, shifted left by its exponent less one."""
-        factor = Const(FACTOR_OF_NONE)
+        """Of e << g_K of a code of E2M1 or E2M3: its significand, shifted left by its exponent less one."""
+        factor = Const(1 << FORMATS["mxfp4"].key_shift)
         if "significand" in of_value.shape().members:
             significand = Mux(self.query, self.key_scale.significand, of_value.significand)
-            factor = wire(m, Mux(self._of_significands, significand, FACTOR_OF_NONE), f"factor_{lane}")
+            factor = wire(m, Mux(self._of_significands, significand, factor), f"factor_{lane}")
         exponent = Mux(self._of_six, element[3:5], element[1:3])
         normal = exponent.any()
         four = Mux(element[0], factor, 0) + Mux(normal, factor << 1, 0)
-        six = Cat(Const(0, 2), element[:3], normal)
+        six = Cat(element[:3], normal) << FORMATS["mxfp6"].key_shift
         significand = wire(m, Mux(self._of_six, six, four)[:6], f"significand_{lane}")
         return Mux(exponent[1], Mux(exponent[0], significand << 2, significand << 1), significand)[:8]

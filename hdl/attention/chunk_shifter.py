@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Const, Module, Signal, signed
+from amaranth.hdl import Module, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from hdl.attention.aligner import AMOUNT_BITS, shifted
+from hdl.attention.aligner import shifted
 from hdl.attention.config import ArrayConfig
 from hdl.common.arithmetic import register
 
+SHIFT_BITS = 5
+"""31 places, and more, leave nothing of a chunk's sum."""
+
 
 class ChunkShifter(wiring.Component):
-    """rs(sum * 2**guard_bits, amount) before its last addition: the result is (shifted + 1) >> 1.
+    """rs(sum, amount) before its last addition: the result is (shifted + 1) >> 1.
 
     Latency: 3 cycles.
 
@@ -23,16 +26,11 @@ class ChunkShifter(wiring.Component):
     """
 
     def __init__(self, config: ArrayConfig):
-        self._config = config
-        bits = config.partial_bits + config.guard_bits + 1
-        super().__init__(
-            {"sum": In(signed(config.partial_bits)), "amount": In(AMOUNT_BITS), "shifted": Out(signed(bits))}
-        )
+        bits = config.chunk_bits
+        super().__init__({"sum": In(signed(bits)), "amount": In(SHIFT_BITS), "shifted": Out(signed(bits + 1))})
 
     def elaborate(self, platform):
         m = Module()
-        guarded = Cat(Const(0, self._config.guard_bits), self.sum).as_signed()
-        moved = Signal(guarded.shape(), reset_less=True)
-        m.d.sync += moved.eq(guarded)
-        m.d.comb += self.shifted.eq(shifted(m, moved, register(m, self.amount, "amount_1"), "chunk", 3))
+        moved, amount = register(m, self.sum, "moved"), register(m, self.amount, "amount_1")
+        m.d.comb += self.shifted.eq(shifted(m, moved, amount, "chunk", 3))
         return m

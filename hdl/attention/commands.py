@@ -10,7 +10,7 @@ from amaranth.lib.wiring import In, Out
 
 from hdl.attention.config import ArrayConfig
 from hdl.attention.packing import ROW_WORD_BITS, packing_layout
-from hdl.common.arithmetic import wire
+from hdl.common.arithmetic import register, wire
 
 WORD_COUNT_BITS = 20
 """Of a command's words less one."""
@@ -91,17 +91,21 @@ class Commands(wiring.Component):
         words, last, begins = Signal(WORD_COUNT_BITS, reset_less=True), Signal(reset_less=True), Signal(reset_less=True)
         command, fill = self.read.payload, self.fill.payload
         end = wire(m, item.address + words, "end")
+        product = register(m, item.rows * item.row_words, "product")
+        rows_less = register(m, item.rows - 1, "rows_less")
         together = wire(m, (item.stride == item.row_words + 1) & item.rows.any(), "together")
         with m.FSM():
             with m.State("TAKE"):
                 m.d.comb += self.item.ready.eq(1)
                 m.d.sync += [item.eq(self.item.payload), begins.eq(1)]
                 with m.If(self.item.valid):
-                    m.next = "SIZE"
+                    m.next = "MULTIPLY"
+            with m.State("MULTIPLY"):
+                m.next = "SIZE"
             with m.State("SIZE"):
                 m.d.sync += [
                     last.eq(together | (item.rows <= 1)),
-                    words.eq(Mux(together, item.rows * (item.row_words + 1) - 1, item.row_words)),
+                    words.eq(Mux(together, product + rows_less, item.row_words)),
                 ]
                 m.next = "CHECK"
             with m.State("CHECK"):

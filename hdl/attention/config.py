@@ -11,7 +11,8 @@ from hdl.attention.formats import FORMATS, OPERAND_BITS, FormatName, KvFormat
 from hdl.common.block import BlockConfig
 
 SCORE_BITS_OF_PRODUCT = 15
-"""A product of two INT8 numbers in [-127, 127], or [-128, 127], without its sign: at most 2**14."""
+"""A product of a channel and a key's operand, without its sign: at most 2**14 of two INT8 numbers, 128 * 180 with
+`nvfp4`."""
 
 LEAST_ROUND_CYCLES = 8
 """Cycles that softmax units are to take for a block's tile: a row's state is read again no sooner."""
@@ -54,11 +55,17 @@ class ArrayConfig(BlockConfig):
     normalisers: Literal[0, 1, 2, 4] = 0
     """Rows that are divided at once, an output a cycle each; 0: as many as keep up with `dim` keys, 4 at most."""
 
+    tile_slots: Literal[4, 8, 16] = 4
+    """Tiles of keys, and of values, that the buffers hold: more even out masks that leave little to do of some."""
+
     formats: Annotated[tuple[FormatName, ...], BeforeValidator(_tuple_of_list)] = ()
     """Formats of keys and values that a job can choose, beside `int8`; what another one would need is not built."""
 
     linear: bool = False
     """Whether jobs can be linear layers."""
+
+    packed_rows: bool = False
+    """Whether a multiplier of 27 x 18 bits, as DSP48E2 has, does the products of two rows."""
 
     address_bits: ClassVar[int] = 32
 
@@ -72,9 +79,6 @@ class ArrayConfig(BlockConfig):
 
     exponent_bits: ClassVar[int] = 12
     """Of a row's exponent m, two's complement."""
-
-    tile_slots: ClassVar[int] = 4
-    """Tiles of keys, and of values, that the buffers hold."""
 
     banks: ClassVar[int] = 4
     """Blocks whose scores, or probabilities, wait at once."""
@@ -109,6 +113,12 @@ class ArrayConfig(BlockConfig):
                 raise ValueError(f"{each.name} is for linear layers only, and linear is false")
         return self
 
+    @model_validator(mode="after")
+    def _check_lanes(self) -> Self:
+        if self.packed_rows and (self.p_bits > 8 or self.has_blocks):
+            raise ValueError("packed_rows needs p_bits of 8, and no formats with blocks")
+        return self
+
     @property
     def built_formats(self) -> dict[str, KvFormat]:
         """Formats that a job can choose, by name, in the order of their codes."""
@@ -128,6 +138,11 @@ class ArrayConfig(BlockConfig):
     def bus_bytes(self) -> int:
         """Bytes of a word of the memory port; addresses and strides are multiples of it."""
         return self.bus_bits // 8
+
+    @property
+    def slot_bits(self) -> int:
+        """Of a slot of a tile in the buffers."""
+        return (self.tile_slots - 1).bit_length()
 
     @property
     def most_chunks(self) -> int:
@@ -179,8 +194,18 @@ class ArrayConfig(BlockConfig):
 
     @property
     def score_bits(self) -> int:
-        """Of a score: `most_inputs` products of at most 2**14, or with `nvfp4`, 2**15."""
-        return SCORE_BITS_OF_PRODUCT + (self.most_inputs - 1).bit_length() + 1 + ("nvfp4" in self.formats)
+        """Of a score: `most_inputs` products of a channel and a key's operand."""
+        return SCORE_BITS_OF_PRODUCT + (self.most_inputs - 1).bit_length() + 1
+
+    @property
+    def chunk_bits(self) -> int:
+        """Of a chunk's part of a score."""
+        return SCORE_BITS_OF_PRODUCT + self.lane_bits + 1
+
+    @property
+    def key_operand_bits(self) -> int:
+        """Of e << g_K, two's complement: with `nvfp4` it is at most 12 * 15."""
+        return 9 if "nvfp4" in self.formats else 8
 
     @property
     def l_bits(self) -> int:
@@ -190,7 +215,7 @@ class ArrayConfig(BlockConfig):
     @property
     def o_bits(self) -> int:
         """W, of an output's sum, two's complement."""
-        return self.l_bits + 8 + self.has_blocks
+        return self.l_bits + self.streamed_bits
 
     @property
     def multipliers(self) -> int:
@@ -214,8 +239,9 @@ class ArrayConfig(BlockConfig):
 
     @property
     def latency_cycles(self) -> int:
-        """From a beat's leaving the sequencer to its sum at the rows' edges."""
-        return self.array_cycles + self.lane_bits - 1
+        """From a beat's leaving the sequencer to its sum at the rows' edges; with packed rows a second row's is put
+        right at its end."""
+        return self.array_cycles + self.lane_bits - 1 + self.packed_rows
 
     @property
     def register_source(self) -> tuple[Path, dict[str, int]]:

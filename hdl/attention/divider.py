@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -11,10 +11,6 @@ from hdl.attention.job_words import FIELDS, OUTPUT_BITS
 from hdl.attention.reciprocal import RECIPROCAL_BITS, SUM_BITS, least_shift, shift_bits
 from hdl.attention.row import power_bits
 from hdl.common.arithmetic import delayed, register, wire
-
-MEAN_BITS = SUM_BITS + 9
-"""Of a sum of outputs, normalised as its sum of probabilities: at most 127 times that, two's complement, and a bit for
-what was rounded."""
 
 LEAST_FRACTION = FIELDS["fraction"].least
 MOST_FRACTION = FIELDS["fraction"].most
@@ -28,13 +24,25 @@ def group_bits(config: ArrayConfig) -> int:
     return max(1, power_bits(config.rows // config.dividers))
 
 
+def mean_bits(config: ArrayConfig) -> int:
+    """Of a sum of outputs, normalised as its sum of probabilities: at most the largest value times that, two's
+    complement, and a bit for what was rounded."""
+    return SUM_BITS + config.streamed_bits + 1
+
+
+def product_bits(config: ArrayConfig) -> int:
+    """Of a mean times r <= 2**33 / sum: the largest value times 2**33, two's complement, and a bit for what was
+    rounded."""
+    return 33 + config.streamed_bits + 1
+
+
 class Divider(wiring.Component):
     """o = sat((rs(O, x) * r + 2**(32 - F)) >> (33 - F)), a column a cycle, of one row in each group.
 
     Members
     -------
     take, group : a column of this group's row is asked for
-    r, shift, fraction, o_format : of the row; the format is 16 bits or 8
+    negative_r, shift, fraction, o_format : of the row; the format is 16 bits or 8
     sums : of its rows in the groups of the first half of rows, or those of the second, a cycle after `take`
     word, word_valid : outputs, packed
     saturated : a pulse
@@ -46,7 +54,7 @@ class Divider(wiring.Component):
             {
                 "take": In(1),
                 "group": In(group_bits(config)),
-                "r": In(RECIPROCAL_BITS),
+                "negative_r": In(signed(RECIPROCAL_BITS)),
                 "shift": In(shift_bits(config)),
                 "fraction": In(FIELDS["fraction"].bits),
                 "o_format": In(FIELDS["o_format"].bits),
@@ -62,28 +70,24 @@ class Divider(wiring.Component):
         config = self._config
         group = register(m, self.group, "group_1")
         total = register(m, self._chosen(m, group), "total").as_signed()
-        fraction, shift, reciprocal = (
-            delayed(m, getattr(self, name), 2, f"{name}_2", reset_less=True) for name in ("fraction", "shift", "r")
+        fraction, shift = (
+            delayed(m, getattr(self, name), 2, f"{name}_2", reset_less=True) for name in ("fraction", "shift")
         )
+        factor = delayed(m, self.negative_r, 4, "factor", reset_less=True)
         reached = total[least_shift(config) - 1 :].as_signed()
         for bit in range(len(shift)):
             reached = wire(m, Mux(shift[bit], reached >> (1 << bit), reached), f"reached_{bit}").as_signed()
-        double = register(m, reached[: MEAN_BITS + 1], "double").as_signed()
-        mean = register(m, (double + 1) >> 1, "mean")[:MEAN_BITS].as_signed()
+        bits = mean_bits(config)
+        double = register(m, reached[: bits + 1], "double").as_signed()
+        # As r is negative, so is its factor: -floor((x + 1) / 2) = floor(-x / 2).
+        mean = register(m, -double >> 1, "negative_mean")[:bits].as_signed()
 
-        # Two blocks of 18 bits multiply 26 bits by 18.
+        # Two blocks of 18 bits multiply 26 bits, or 32, by 18.
         low_bits = 16
-        factor = Cat(delayed(m, reciprocal, 2, "factor", reset_less=True)[: RECIPROCAL_BITS - 1], Const(0, 1))
-        whole = delayed(m, reciprocal, 2, "whole", reset_less=True)[RECIPROCAL_BITS - 1]
-        factor = factor.as_signed()
         low_product = register(m, Cat(mean[:low_bits], Const(0, 1)).as_signed() * factor, "low_product").as_signed()
         high_product = register(m, mean[low_bits:].as_signed() * factor, "high_product").as_signed()
-        mean_1 = register(m, mean, "mean_1").as_signed()
-        whole_1 = register(m, whole, "whole_1")
         upper = high_product + low_product[low_bits:].as_signed()
-        product = Cat(low_product[:low_bits], upper).as_signed()
-        power = Cat(Const(0, RECIPROCAL_BITS - 1), mean_1).as_signed()  # r = 2**17 is not in a block's operand
-        product = register(m, Mux(whole_1, power, product), "product").as_signed()
+        product = register(m, Cat(low_product[:low_bits], upper)[: product_bits(config)], "product").as_signed()
 
         # 33 - F is at least 17.
         base = 33 - MOST_FRACTION - 1

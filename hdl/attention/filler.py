@@ -11,7 +11,6 @@ from hdl.attention.config import ArrayConfig
 from hdl.attention.formats import FORMATS
 from hdl.attention.gearbox import Gearbox
 from hdl.attention.packing import is_format
-from hdl.attention.passes import SLOT_BITS
 from hdl.attention.row import query_address
 from hdl.attention.tiles import key_place_bits, scales_in, value_place_bits
 from hdl.common.arithmetic import wire
@@ -52,7 +51,7 @@ class Filler(wiring.Component):
                 "key_place": Out(key_place_bits(config)),
                 "write_value": Out(config.lanes),
                 "value_place": Out(self._word_bits),
-                "write_slot": Out(SLOT_BITS),
+                "write_slot": Out(config.slot_bits),
                 "queries_there": Out(1),
                 "keys_there": Out(1),
                 "values_there": Out(1),
@@ -68,14 +67,15 @@ class Filler(wiring.Component):
         parts = config.lanes // config.bus_bytes if config.formats else 1
         count, word = Signal.like(fill.words, name="count"), Signal(8, reset_less=True)
         row, place = Signal(16, reset_less=True), Signal.like(self.key_place, name="place", reset_less=True)
-        half, key_slot, value_slot = Signal(), Signal(2), Signal(2)
+        begun = Signal()  # the count is not 0
+        half, key_slot, value_slot = Signal(), Signal(config.slot_bits), Signal(config.slot_bits)
         last = wire(m, count == fill.words, "last")
-        word_now = wire(m, Mux(count.any(), word, 0), "word_now")
+        word_now = wire(m, Mux(begun, word, 0), "word_now")
         row_end = wire(m, word_now == fill.row_words, "row_end")
         scales, spare, again = self._elements(m, word_now, row_end)
         taken = wire(m, self.fill.valid & (self.words.valid | fill.nothing | spare), "taken")
         moves = wire(m, taken & ~again, "moves")
-        anew = wire(m, fill.begins & ~count.any(), "anew")
+        anew = wire(m, fill.begins & ~begun, "anew")
         row_anew, half_filled = 0, 1
         if config.linear:  # the next part's rows lie in the blocks behind
             behind = Cat(Const(0, row_bits), (row + config.rows - 1)[row_bits:])
@@ -90,6 +90,7 @@ class Filler(wiring.Component):
         with m.If(moves):
             m.d.sync += [
                 count.eq(Mux(last, 0, count + 1)),
+                begun.eq(~last),
                 word.eq(Mux(row_end, 0, word_now + 1)),
                 row.eq(row_now + row_end),
             ]

@@ -20,7 +20,7 @@ FormatName = Literal["int4", "int2", "mxint8", "mxint4", "mxfp4", "nvfp4", "mxfp
 EXPONENT_BITS = 8
 """Of a scale's exponent x, and of a job's `k_exponent` and `v_exponent`."""
 
-OPERAND_BITS = 9
+OPERAND_BITS = 14
 """Of an element of keys as an integer, and of a value on its job's exponent, two's complement, at most."""
 
 
@@ -60,12 +60,12 @@ FORMATS = {
         KvFormat(0, "int8", 8),
         KvFormat(1, "int4", 4),
         KvFormat(2, "int2", 2, keys_of_linear_layers_only=True),
-        KvFormat(3, "mxint8", 8, "int", 32, "e8m0", 0, 1),
-        KvFormat(4, "mxint4", 4, "int", 32, "e8m0", 4, 5),
-        KvFormat(5, "mxfp4", 4, "e2m1", 32, "e8m0", 3, 4),
-        KvFormat(6, "nvfp4", 4, "e2m1", 16, "e4m3", 0, 0),
-        KvFormat(7, "mxfp6", 6, "e2m3", 32, "e8m0", 1, 2),
-        KvFormat(8, "bfp12", 4, "int", 64, "e8m0", 4, 5),
+        KvFormat(3, "mxint8", 8, "int", 32, "e8m0", 0, 6),
+        KvFormat(4, "mxint4", 4, "int", 32, "e8m0", 4, 10),
+        KvFormat(5, "mxfp4", 4, "e2m1", 32, "e8m0", 3, 9),
+        KvFormat(6, "nvfp4", 4, "e2m1", 16, "e4m3", 0, 5),
+        KvFormat(7, "mxfp6", 6, "e2m3", 32, "e8m0", 1, 7),
+        KvFormat(8, "bfp12", 4, "int", 64, "e8m0", 4, 10),
     ]
 }
 """All formats by name, in the order of their codes."""

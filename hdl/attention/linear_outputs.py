@@ -10,8 +10,8 @@ from amaranth.lib.wiring import In, Out
 
 from hdl.attention.config import ArrayConfig
 from hdl.attention.job_words import FIELDS, OUTPUT_BITS
-from hdl.attention.ram import Ram
 from hdl.common.arithmetic import register, wire
+from hdl.common.ram import Ram
 
 HALVES = 2
 """Of the buffer: blocks' tiles that are complete or being filled."""

@@ -15,7 +15,7 @@ from hdl.attention.linear_walk import LAYER_FIELDS, order_layout
 from hdl.attention.linear_writer import layer_layout
 from hdl.attention.packing import RowPacking, folded
 from hdl.attention.walk import WALK_FIELDS
-from hdl.common.arithmetic import wire
+from hdl.common.arithmetic import delayed, wire
 
 
 def writer_layout() -> data.StructLayout:
@@ -74,6 +74,7 @@ class Loader(wiring.Component):
         self._tiles = Signal(24, reset_less=True)
         self._walk_pending, self._write_pending = Signal(), Signal()
         self._handed = wire(m, ~self._walk_pending & ~self._write_pending, "handed")
+        self._handed_before = delayed(m, self._handed, 1, "handed")  # `written` tells what was handed on a cycle late
         self._hand_on(m)
         m.d.comb += self.running.eq(1)
         self._room = {}
@@ -158,7 +159,7 @@ class Loader(wiring.Component):
                         with m.If(self._job.linear):
                             m.next = "INPUTS"
         with m.State("JOB"):
-            waits = wire(m, found.after & ~self.written & ~self.descriptor_bad, "waits")
+            waits = wire(m, found.after & ~(self.written & self._handed_before) & ~self.descriptor_bad, "waits")
             take = wire(m, left.any() & self._handed & self.descriptor_valid & ~waits, "take")
             with m.If(~left.any() & self._handed):
                 m.next = "REST"

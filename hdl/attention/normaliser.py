@@ -89,7 +89,7 @@ class Normaliser(wiring.Component):
             m.d.comb += [
                 divider.take.eq(busy & exist[index]),
                 divider.group.eq(group),
-                divider.r.eq(given.r),
+                divider.negative_r.eq(given.negative_r),
                 divider.shift.eq(given.shift),
                 divider.fraction.eq(drain.fraction),
                 divider.o_format.eq(drain.o_format),

@@ -22,9 +22,6 @@ from hdl.common.arithmetic import delayed, wire
 QUEUED = 16
 """Blocks' tiles between their two passes: no more than banks of scores and of probabilities."""
 
-SLOT_BITS = 2
-"""Of a slot of a tile in the buffers."""
-
 
 def drain_layout(config: ArrayConfig) -> data.StructLayout:
     """A finished block for the normaliser: its last row, columns less one, fraction bits and format of its outputs."""
@@ -44,7 +41,7 @@ def work_layout(config: ArrayConfig) -> data.StructLayout:
             "first": 1,
             "last": 1,
             "half": 1,
-            "slot": SLOT_BITS,
+            "slot": config.slot_bits,
             "bank": 2,
             "final": 1,
             "drain": power_bits(config.subtiles),
@@ -96,7 +93,7 @@ class Passes(wiring.Component):
                 "step": Out(stationary_step(config)),
                 "key_word": Out(range(config.lanes * config.most_chunks)),
                 "column": Out(range(config.dim)),
-                "slot": Out(SLOT_BITS),
+                "slot": Out(config.slot_bits),
                 "chunk": Out(power_bits(config.most_chunks)),
                 "format": Out(FORMAT_BITS),
                 "score_beat": Out(score_beat(config)),
@@ -217,7 +214,8 @@ class Passes(wiring.Component):
 
         chunk, drain, half = Signal(range(config.most_chunks)), Signal(power_bits(config.subtiles)), Signal()
         key_slot, value_slot, score_bank, bank = (
-            Signal(2, name=name) for name in ("key_slot", "value_slot", "score_bank", "bank")
+            Signal(config.slot_bits if name.endswith("slot") else 2, name=name)
+            for name in ("key_slot", "value_slot", "score_bank", "bank")
         )
         inside = wire(m, chunk.any(), "inside")
         last_chunk = wire(m, chunk == walk.chunks - 1, "last_chunk")

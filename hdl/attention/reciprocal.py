@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -14,7 +14,7 @@ SUM_BITS = 17
 """Of a normalised sum."""
 
 RECIPROCAL_BITS = 18
-"""Of floor(2**33 / sum), at most 2**17."""
+"""Of -floor(2**33 / sum), at least -2**17: what is negative fits a multiplier's operand, two's complement."""
 
 
 def least_shift(config: ArrayConfig) -> int:
@@ -28,8 +28,9 @@ def shift_bits(config: ArrayConfig) -> int:
 
 
 def reciprocal_layout(config: ArrayConfig) -> data.StructLayout:
-    """r = floor(2**33 / (l >> x)), 0 for a row without keys; the shift x less the least there is; which divider's."""
-    return data.StructLayout({"r": RECIPROCAL_BITS, "shift": shift_bits(config), "divider": divider_bits(config)})
+    """-r = -floor(2**33 / (l >> x)), 0 for a row without keys; the shift x less the least there is; which divider's."""
+    shapes = {"negative_r": signed(RECIPROCAL_BITS), "shift": shift_bits(config), "divider": divider_bits(config)}
+    return data.StructLayout(shapes)
 
 
 class Reciprocal(wiring.Component):
@@ -87,7 +88,7 @@ class Reciprocal(wiring.Component):
             with m.State("GIVE"):
                 m.d.comb += [
                     self.o.valid.eq(1),
-                    self.o.payload.r.eq(Mux(empty, 0, quotient)),
+                    self.o.payload.negative_r.eq(-Mux(empty, 0, quotient)),
                     self.o.payload.shift.eq(shift),
                     self.o.payload.divider.eq(divider),
                 ]

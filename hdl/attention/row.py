@@ -6,13 +6,12 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from hdl.attention.aligner import AMOUNT_BITS
-from hdl.attention.chunk_shifter import ChunkShifter
+from hdl.attention.chunk_shifter import SHIFT_BITS, ChunkShifter
 from hdl.attention.config import ArrayConfig
 from hdl.attention.lanes import Lanes
-from hdl.attention.ram import ByteRam, Ram
 from hdl.attention.scores import Scores, score_beat
 from hdl.common.arithmetic import register
+from hdl.common.ram import ByteRam, Ram
 
 
 def power_bits(size: int) -> int:
@@ -56,6 +55,7 @@ class Row(wiring.Component):
     score_beat : two cycles before the beat's sum; with blocks, three cycles later
     key_amount : with blocks: of `ChunkShifter`
     sum : of a beat's products
+    stationary : with packed rows only: for `PackedLanes`, which then have `load`, `swap`, `streamed` and give the `sum`
     score_address, score : read by the softmax unit
     """
 
@@ -71,23 +71,30 @@ class Row(wiring.Component):
                 "probability_address": In(probability_address(config)),
                 "probability": In(config.p_bits + 1),
                 "step": In(stationary_step(config)),
-                "load": In(config.lanes),
-                "swap": In(1),
-                "streamed": In(config.streamed_bits * config.lanes),
                 "score_beat": In(score_beat(config)),
-                "sum": Out(signed(config.partial_bits)),
                 "score_address": In(range(config.banks * config.lanes)),
                 "score": Out(signed(config.score_bits)),
-                **({"key_amount": In(AMOUNT_BITS)} if config.has_blocks else {}),
+                **({"key_amount": In(SHIFT_BITS)} if config.has_blocks else {}),
+                **self._lanes_members(),
             }
         )
+
+    def _lanes_members(self):
+        config = self._config
+        if config.packed_rows:
+            return {"stationary": Out(signed(config.stationary_bits)), "sum": In(signed(config.partial_bits))}
+        return {
+            "load": In(config.lanes),
+            "swap": In(1),
+            "streamed": In(config.streamed_bits * config.lanes),
+            "sum": Out(signed(config.partial_bits)),
+        }
 
     def elaborate(self, platform):
         m = Module()
         config = self._config
         m.submodules.queries = queries = ByteRam(self._query_bytes, config.bus_bytes)
         m.submodules.probabilities = probabilities = Ram(config.p_bits + 1, 1 << probability_address(config).size)
-        m.submodules.lanes = lanes = Lanes(config)
         m.submodules.scores = scores = Scores(config)
         m.d.comb += [
             queries.write.eq(self.write_query),
@@ -106,27 +113,31 @@ class Row(wiring.Component):
         stationary = Signal(signed(config.stationary_bits), reset_less=True)
         probability = Cat(probabilities.read_data, Const(0, 1)).as_signed()
         m.d.sync += stationary.eq(Mux(step_1.query, queries.read_data.as_signed(), probability))
-        m.d.comb += [
-            lanes.load.eq(self.load),
-            lanes.stationary.eq(stationary),
-            lanes.swap.eq(self.swap),
-            lanes.streamed.eq(self.streamed),
-        ]
+        if config.packed_rows:
+            m.d.comb += self.stationary.eq(stationary)
+        else:
+            m.submodules.lanes = lanes = Lanes(config)
+            m.d.comb += [
+                lanes.load.eq(self.load),
+                lanes.stationary.eq(stationary),
+                lanes.swap.eq(self.swap),
+                lanes.streamed.eq(self.streamed),
+                self.sum.eq(lanes.sum),
+            ]
 
         # Sums to the edge.
         m.d.comb += [
             scores.beat.eq(self.score_beat),
             scores.read_address.eq(self.score_address),
             self.score.eq(scores.score),
-            self.sum.eq(lanes.sum),
         ]
         if config.has_blocks:
             m.submodules.shifter = shifter = ChunkShifter(config)
             m.d.comb += [
-                shifter.sum.eq(lanes.sum),
+                shifter.sum.eq(self.sum),
                 shifter.amount.eq(self.key_amount),
                 scores.sum.eq(shifter.shifted),
             ]
         else:
-            m.d.comb += scores.sum.eq(lanes.sum)
+            m.d.comb += scores.sum.eq(self.sum)
         return m

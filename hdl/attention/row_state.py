@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, signed, unsigned
+from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from hdl.attention.aligner import AMOUNT_BITS, plan_layout
 from hdl.attention.config import ArrayConfig
-from hdl.attention.ram import Ram
 from hdl.attention.softmax_unit import sum_bits
-from hdl.common.arithmetic import register, wire
+from hdl.common.arithmetic import delayed, register, wire
+from hdl.common.ram import Ram
 
 
 def divider_bits(config: ArrayConfig) -> int:
@@ -21,6 +21,69 @@ def divider_bits(config: ArrayConfig) -> int:
 def state_event(config: ArrayConfig) -> data.StructLayout:
     """A row that ended: its sum of probabilities, 0 if it never had a valid key; the divider that its outputs go to."""
     return data.StructLayout({"l": config.l_bits, "divider": divider_bits(config)})
+
+
+ADD_CYCLES = 5
+"""From a row's state and its tile to what comes of them."""
+
+
+def stored_layout(config: ArrayConfig) -> data.StructLayout:
+    """A row's sum of probabilities and its exponent."""
+    return data.StructLayout({"l": config.l_bits, "m": signed(config.exponent_bits)})
+
+
+def tile_layout(config: ArrayConfig) -> data.StructLayout:
+    """What a tile adds to a row: exponent, sum of probabilities, whether a key is valid."""
+    return data.StructLayout({"m": signed(config.exponent_bits), "l": sum_bits(config), "any": 1})
+
+
+def add_tile(
+    m: Module, config: ArrayConfig, before: data.View, first: Signal, tile: data.View
+) -> tuple[data.View, data.View]:
+    """A row with a tile more, and the plan by which its outputs go, `ADD_CYCLES` later.
+
+    Parameters
+    ----------
+    before : `stored_layout`; it does not count with `first`, nor while it has no valid key
+    tile : `tile_layout`
+    """
+    l_bits = config.l_bits
+
+    # Which has the smaller exponent, and by how much: both differences take a cycle.
+    rises = register(m, tile.m - before.m, "rises").as_signed()
+    falls = register(m, before.m - tile.m, "falls").as_signed()
+    seen = register(m, before.l.any() & ~first, "seen")
+    before = before.shape()(register(m, before.as_value(), "before_1"))
+    tile = tile.shape()(register(m, tile.as_value(), "tile_2"))
+    up = wire(m, falls[-1], "up")
+    grows = wire(m, up & tile.any | ~seen, "grows")
+    distance = wire(m, Mux(up, rises, falls), "distance")
+    far = wire(m, distance[AMOUNT_BITS:].any() | ~seen, "far")
+    amount = register(m, distance[:AMOUNT_BITS] | far.replicate(AMOUNT_BITS), "amount")
+    new = Cat(Const(0, config.guard_bits), tile.l)
+    moved, kept = Signal(l_bits, reset_less=True), Signal(l_bits, reset_less=True)
+    m.d.sync += [moved.eq(Mux(grows, before.l, new)), kept.eq(Mux(grows, new, before.l))]
+    exponent = register(m, Mux(grows, tile.m, before.m), "exponent")
+    grows = register(m, grows, "grows_1")
+
+    # Shift, and round to nearest with the bit that is shifted out last.
+    reached = Cat(Const(0, 1), moved)
+    for bit in range(AMOUNT_BITS):
+        reached = wire(m, Mux(amount[bit], reached >> (1 << bit), reached), f"moved_{1 << bit}")
+    aligned, kept = register(m, reached, "aligned"), register(m, kept, "kept_1")
+    total = register(m, (Cat(Const(1, 1), kept) + aligned) >> 1, "total")[:l_bits]
+    exponent = delayed(m, exponent, 2, "exponent", reset_less=True)
+    way = delayed(m, Cat(amount, grows), 2, "way", reset_less=True)
+
+    # Half of both when the sum could come to overflow.
+    bump = wire(m, total[-1], "bump")
+    result, plan = Signal(stored_layout(config), reset_less=True), Signal(plan_layout(), reset_less=True)
+    m.d.sync += [
+        result.l.eq(Mux(bump, (total + 1) >> 1, total)),
+        result.m.eq(exponent.as_signed() + bump),
+        plan.eq(Cat(way, bump)),
+    ]
+    return result, plan
 
 
 class RowState(wiring.Component):
@@ -68,76 +131,34 @@ class RowState(wiring.Component):
         m = Module()
         config = self._config
         now, taken, control = self._serial(m)
+        layout = control.shape()
         row_bits = (config.rows - 1).bit_length()
-        stored = data.StructLayout({"l": config.l_bits, "m": signed(config.exponent_bits)})
-        m.submodules.rows = rows = Ram(stored.size, config.subtiles << row_bits)
+        m.submodules.rows = rows = Ram(stored_layout(config).size, config.subtiles << row_bits)
         m.d.comb += rows.read_address.eq(Cat(now.row, control.block))
 
-        # Which has the smaller exponent, and by how much: a block RAM takes most of a cycle, both differences the next.
-        take_1, now_1 = self._next(m, taken, now, "take_1")
-        take_2, now_2 = self._next(m, take_1, now_1, "take_2")
-        control_2 = self._held(m, self._held(m, control, "control_1"), "control_2")
-        before_2 = stored(register(m, rows.read_data, "before_2"))
-        rises = register(m, now_2.m - before_2.m, "rises").as_signed()
-        falls = register(m, before_2.m - now_2.m, "falls").as_signed()
-        seen = register(m, before_2.l.any() & ~control_2.first, "seen")
-        take_3, now_3 = self._next(m, take_2, now_2, "take_3")
-        control_3 = self._held(m, control_2, "control_3")
-        before = stored(register(m, before_2.as_value(), "before"))
-        up = wire(m, falls[-1], "up")
-        grows = wire(m, up & now_3.any | ~seen, "grows")
-        distance = wire(m, Mux(up, rises, falls), "distance")
-        far = wire(m, distance[AMOUNT_BITS:].any() | ~seen, "far")
-        amount = wire(m, distance[:AMOUNT_BITS] | far.replicate(AMOUNT_BITS), "amount")
-        tile = Cat(Const(0, config.guard_bits), now_3.l)
-        l_bits = config.l_bits
-        moved = Signal(unsigned(l_bits), reset_less=True)
-        kept = Signal(unsigned(l_bits), reset_less=True)
-        exponent = Signal(signed(config.exponent_bits), reset_less=True)
-        m.d.sync += [
-            moved.eq(Mux(grows, before.l, tile)),
-            kept.eq(Mux(grows, tile, before.l)),
-            exponent.eq(Mux(grows, now_3.m, before.m)),
-        ]
-        take_4, now_4 = self._next(m, take_3, now_3, "take_4")
-        control_4 = self._held(m, control_3, "control_4")
-        amount_4, grows_4 = register(m, amount, "amount_4"), register(m, grows, "grows_4")
-
-        # Shift, and round to nearest with the bit that is shifted out last.
-        reached = Cat(Const(0, 1), moved)
-        for bit in range(AMOUNT_BITS):
-            reached = wire(m, Mux(amount_4[bit], reached >> (1 << bit), reached), f"moved_{1 << bit}")
-        aligned = register(m, reached, "aligned")
-        take_5, now_5 = self._next(m, take_4, now_4, "take_5")
-        control_5, kept_5 = self._held(m, control_4, "control_5"), register(m, kept, "kept_5")
-        exponent_5 = register(m, exponent, "exponent_5").as_signed()
-        plan_5 = register(m, Cat(amount_4, grows_4), "plan_5")
-        total = register(m, (Cat(Const(1, 1), kept_5) + aligned) >> 1, "total")[:l_bits]
-        take_6, now_6 = self._next(m, take_5, now_5, "take_6")
-        control_6, plan_6 = self._held(m, control_5, "control_6"), register(m, plan_5, "plan_6")
-        exponent_6 = register(m, exponent_5, "exponent_6").as_signed()
-
-        # Half of both when the sum could come to overflow.
-        bump = wire(m, total[-1], "bump")
-        result = Signal(stored, reset_less=True)
-        m.d.sync += [
-            result.l.eq(Mux(bump, (total + 1) >> 1, total)),
-            result.m.eq(exponent_6 + bump),
-            self.plan.eq(Cat(plan_6, bump)),
-        ]
-        take_7, now_7 = self._next(m, take_6, now_6, "take_7")
-        control_7 = self._held(m, control_6, "control_7")
+        # A block RAM takes most of a cycle.
+        take, row, held = taken, now.row, control.as_value()
+        for cycle in range(2):
+            take, row, held = self._next(m, take, row, held, f"read_{cycle + 1}")
+        before = stored_layout(config)(register(m, rows.read_data, "before"))
+        tile = tile_layout(config)
+        tile = tile(register(m, register(m, Cat(now[name] for name in tile.members), "tile_1"), "tile"))
+        result, plan = add_tile(m, config, before, layout(held).first, tile)
+        for cycle in range(ADD_CYCLES):
+            take, row, held = self._next(m, take, row, held, f"add_{cycle + 1}")
+        done = layout(held)
         m.d.comb += [
-            rows.write.eq(take_7),
-            rows.write_address.eq(Cat(now_7.row, control_7.block)),
+            rows.write.eq(take),
+            rows.write_address.eq(Cat(row, done.block)),
             rows.write_data.eq(result),
-            self.write_plan.eq(take_7),
-            self.plan_row.eq(now_7.row),
-            self.plan_bank.eq(control_7.bank),
-            self.ready.eq(take_7 & (now_7.row == config.rows - 1)),
-            self.ended_valid.eq(take_7 & control_7.final & (now_7.row <= control_7.last_row)),
+            self.write_plan.eq(take),
+            self.plan_row.eq(row),
+            self.plan_bank.eq(done.bank),
+            self.plan.eq(plan),
+            self.ready.eq(take & (row == config.rows - 1)),
+            self.ended_valid.eq(take & done.final & (row <= done.last_row)),
             self.ended.l.eq(result.l),
-            self.ended.divider.eq(now_7.row & (config.dividers - 1)),
+            self.ended.divider.eq(row & (config.dividers - 1)),
         ]
         return m
 
@@ -172,12 +193,8 @@ class RowState(wiring.Component):
         return now, wire(m, busy & (row < config.rows), "taken"), control
 
     @staticmethod
-    def _next(m, take, now, name):
+    def _next(m, take, row, control, name):
         """A row a cycle later."""
-        held = Signal(name=name)
+        held = Signal(name=f"{name}_take")
         m.d.sync += held.eq(take)
-        return held, now.shape()(register(m, now.as_value(), f"{name}_row"))
-
-    @staticmethod
-    def _held(m, control, name):
-        return control.shape()(register(m, control.as_value(), name))
+        return held, register(m, row, f"{name}_row"), register(m, control, f"{name}_control")

@@ -6,15 +6,12 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, unsigned
 from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 
+from hdl.attention.chunk_shifter import SHIFT_BITS
 from hdl.attention.config import ArrayConfig
 from hdl.attention.packing import FORMAT_BITS, by_block, is_format, most_blocks, packing_layout
-from hdl.attention.passes import SLOT_BITS
-from hdl.attention.ram import Ram
 from hdl.attention.row import power_bits
 from hdl.common.arithmetic import register, wire
-
-SHIFT_BITS = 5
-"""31 places, and more, leave nothing of a chunk's sum."""
+from hdl.common.ram import Ram
 
 SIGNIFICAND_BITS = 4
 """Of an E4M3 scale."""
@@ -51,7 +48,7 @@ class Scales(wiring.Component):
             {
                 "write_key": In(1),
                 "write_value": In(config.lanes),
-                "write_slot": In(SLOT_BITS),
+                "write_slot": In(config.slot_bits),
                 "key": In(config.lane_bits),
                 "word": In(packing["scale_words"].width),
                 "data": In(config.bus_bits),
@@ -59,7 +56,7 @@ class Scales(wiring.Component):
                 "read": In(1),
                 "clipped": Out(1),
                 "query": In(1),
-                "slot": In(SLOT_BITS),
+                "slot": In(config.slot_bits),
                 "chunk": In(power_bits(config.most_chunks)),
                 "column": In(power_bits(config.dim)),
                 "format": In(FORMAT_BITS),
@@ -75,7 +72,7 @@ class Scales(wiring.Component):
         write_key = register(m, self.write_key, "write_key_now")
         write_value = register(m, self.write_value, "write_value_now")
         place = register(m, Cat(self.word[: self._word_bits], self.key, self.write_slot), "write_place")
-        word, slot = place[: self._word_bits], place[-SLOT_BITS:]
+        word, slot = place[: self._word_bits], place[-config.slot_bits :]
 
         position = Mux(self.query, self.chunk << config.lane_bits, self.column)
         block = wire(m, by_block(config, position, self.format), "block")
@@ -95,7 +92,9 @@ class Scales(wiring.Component):
         ]
         for key in range(config.lanes):
             # A few words a key: in look-up tables, read without a clock.
-            values = memory.Memory(shape=unsigned(len(entries)), depth=1 << (SLOT_BITS + self._word_bits), init=[])
+            values = memory.Memory(
+                shape=unsigned(len(entries)), depth=1 << (config.slot_bits + self._word_bits), init=[]
+            )
             m.submodules[f"values_{key}"] = values
             write, read = values.write_port(), values.read_port(domain="comb")
             m.d.comb += [

@@ -7,8 +7,8 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from hdl.attention.config import ArrayConfig
-from hdl.attention.ram import Ram
 from hdl.common.arithmetic import register
+from hdl.common.ram import Ram
 
 
 def score_beat(config: ArrayConfig) -> data.StructLayout:

@@ -105,7 +105,7 @@ class Softmax(wiring.Component):
         go = wire(m, self.tile.valid & waiting.any() & self._room(m, tile, free.any()), "go")
         take = wire(m, busy | go, "take")
         row_end = wire(m, key == config.lanes - 1, "row_end")
-        end = wire(m, take & row_end & (row == config.rows_per_unit - 1), "end")
+        end = wire(m, busy & row_end & (row == config.rows_per_unit - 1), "end")
         begins = wire(m, go & ~busy, "begins")
         of_attention = ~tile.linear if config.linear else 1
         m.d.sync += [

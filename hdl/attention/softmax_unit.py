@@ -9,8 +9,8 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from hdl.attention.config import ArrayConfig
-from hdl.attention.ram import Ram
 from hdl.common.arithmetic import register, wire
+from hdl.common.ram import Ram
 
 SCALE_BITS = 16
 SHIFT_BITS = 5
@@ -230,10 +230,12 @@ class SoftmaxUnit(wiring.Component):
         m.d.comb += [logit.score.eq(score), logit.a.eq(self.a), logit.h.eq(self.h)]
         if config.linear:
             m.d.comb += self.logit.eq(logit.logit)
-        key, bounds = self.key, self.bounds
+        take, key = register(m, self.take, "take_1"), register(m, self.key, "key_1")
+        bounds = self.bounds.shape()(register(m, self.bounds.as_value(), "bounds_1"))
         inside = (key < bounds.keys) & (bounds.hi >= key) & ((key < bounds.sink) | (bounds.lo <= key))
-        control = Cat(self.take, self.first, self.take & inside, self.exists, self.parity, self.key)
-        for cycle in range(LOGIT_CYCLES):
+        first, exists, parity = register(m, Cat(self.first, self.exists, self.parity), "which_1")
+        control = Cat(take, first, take & inside, exists, parity, key)
+        for cycle in range(1, LOGIT_CYCLES):
             control = register(m, control, f"control_{cycle + 1}")
         take, first, valid, exists, address = (control[0], control[1], control[2], control[3], control[4:])
         written = Signal(record)

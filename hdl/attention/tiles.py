@@ -6,16 +6,15 @@ from amaranth.hdl import Cat, Module, Mux, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from hdl.attention.aligner import AMOUNT_BITS
 from hdl.attention.block_operands import BlockOperands
+from hdl.attention.chunk_shifter import SHIFT_BITS
 from hdl.attention.config import ArrayConfig
 from hdl.attention.decoder import Decoder
 from hdl.attention.packing import FORMAT_BITS, folded, is_format, packing_layout
-from hdl.attention.passes import SLOT_BITS
-from hdl.attention.ram import ByteRam, Ram
 from hdl.attention.row import power_bits
 from hdl.attention.scales import Scales
 from hdl.common.arithmetic import delayed, register, wire
+from hdl.common.ram import ByteRam, Ram
 
 
 def key_tile_bits(config: ArrayConfig) -> int:
@@ -69,17 +68,17 @@ class Tiles(wiring.Component):
         column_bits = (config.dim - 1).bit_length()
         scales = {}
         if config.has_blocks:
-            scales = {"scales_in": In(scales_in(config)), "clipped": Out(1), "key_amount": Out(AMOUNT_BITS)}
+            scales = {"scales_in": In(scales_in(config)), "clipped": Out(1), "key_amount": Out(SHIFT_BITS)}
         super().__init__(
             {
                 "write_key": In(1),
                 "write_value": In(config.lanes),
-                "write_slot": In(SLOT_BITS),
+                "write_slot": In(config.slot_bits),
                 "key_place": In(key_place_bits(config)),
                 "value_place": In(value_place_bits(config)),
                 "data": In(config.bus_bits),
                 "query": In(1),
-                "slot": In(SLOT_BITS),
+                "slot": In(config.slot_bits),
                 "key_word": In(key_tile_bits(config)),
                 "chunk": In(power_bits(config.most_chunks)),
                 "column": In(column_bits),
@@ -93,7 +92,7 @@ class Tiles(wiring.Component):
         m = Module()
         config, parts = self._config, self._parts
         part_bits = (parts - 1).bit_length()
-        m.submodules.keys = keys = Ram(8 * config.lanes, 1 << (SLOT_BITS + key_tile_bits(config)), parts)
+        m.submodules.keys = keys = Ram(8 * config.lanes, 1 << (config.slot_bits + key_tile_bits(config)), parts)
         part = self.key_place[:part_bits]
         for index in range(parts):
             m.d.comb += keys.write[index].eq(self.write_key & ((part == index) if part_bits else 1))
@@ -104,7 +103,9 @@ class Tiles(wiring.Component):
         ]
         column, columns = wire(m, folded(config, self.column, self.format), "value_byte"), []
         for index in range(config.lanes):
-            m.submodules[f"values_{index}"] = values = ByteRam(1 << (SLOT_BITS + len(self.column)), config.bus_bytes)
+            m.submodules[f"values_{index}"] = values = ByteRam(
+                1 << (config.slot_bits + len(self.column)), config.bus_bytes
+            )
             m.d.comb += [
                 values.write.eq(self.write_value[index]),
                 values.write_address.eq(Cat(self.value_place, self.write_slot)),
@@ -148,8 +149,7 @@ class Tiles(wiring.Component):
         return blocks.operands
 
     def _scales(self, m):
-        """Scales of the beat, and by how much the rows' edges shift its sum: what its scale says, and g_V - g_K that
-        the operands have beyond g_K, and the guard bits that all sums have there."""
+        """Scales of the beat, and by how much the rows' edges shift its sum."""
         config = self._config
         m.submodules.scales = scales = Scales(config)
         for name in ("write_slot", "data", "query", "slot", "chunk", "column", "format"):
@@ -158,10 +158,6 @@ class Tiles(wiring.Component):
             m.d.comb += Value.cast(getattr(scales, name)).eq(Value.cast(getattr(self.scales_in, name)))
         m.d.comb += self.clipped.eq(scales.clipped)
         code = register(m, self.format, "format_of_scale")
-        excess = is_format(config, code, lambda each: each.value_shift - each.key_shift)
-        of_block = is_format(config, code, lambda each: each.block)
-        amount = Mux(of_block, scales.key_scale.shift, 0) + (config.guard_bits + excess)
-        m.d.comb += self.key_amount.eq(
-            delayed(m, amount[:AMOUNT_BITS], config.latency_cycles - 1, "key_amount", reset_less=True)
-        )
+        amount = Mux(is_format(config, code, lambda each: each.block), scales.key_scale.shift, 0)
+        m.d.comb += self.key_amount.eq(delayed(m, amount, config.latency_cycles - 1, "key_amount", reset_less=True))
         return scales

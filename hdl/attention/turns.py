@@ -8,8 +8,8 @@ from amaranth.lib.wiring import In, Out
 
 from hdl.attention.aligner import ALIGN_CYCLES, SUM_CYCLES, output_beat, turn_layout, waiting_bits
 from hdl.attention.config import ArrayConfig
-from hdl.attention.ram import Ram
 from hdl.common.arithmetic import delayed, register, wire
+from hdl.common.ram import Ram
 
 TURN_CYCLES = 2
 """From a beat of a pass to the turn that is the first row's."""

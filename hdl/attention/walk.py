@@ -82,31 +82,33 @@ class Walk(wiring.Component):
         config = self._config
         given, row_bits = self.job.payload, (config.rows - 1).bit_length()
         job = Signal(walk_layout(), reset_less=True)
-        searching, judged, found = Signal(), Signal(), Signal()
+        searching, settled, judged, found = Signal(), Signal(), Signal(), Signal()
         first_tile = Signal(reset_less=True)
-        job_end = wire(m, job.rows - 1, "job_end")
+        job_end = Signal.like(job.rows, name="job_end", reset_less=True)
         block = Signal.like(self.tile.block, name="block_now", reset_less=True)
         tiles = Signal(FIELDS["tiles"].bits, reset_less=True)
-        blocks_end = wire(m, block == job_end[row_bits:], "blocks_end")
-        tiles_end = wire(m, tiles == 1, "tiles_end")
+        blocks_end = wire(m, block == job_end[row_bits:][: len(block)], "blocks_end")
+        tiles_end = register(m, tiles == 1, "tiles_end")
         last_row = wire(m, Mux(blocks_end, job_end[:row_bits], config.rows - 1), "last_row")
         take = wire(m, ~searching, "take")
         move = Signal()
         bounds, reaches, reaches_next, seen, before = self._masks(m, job, take, move, blocks_end, last_row, first_tile)
 
-        # A cycle to judge the pair, a cycle to act on it.
+        # Two cycles to judge the pair, its bounds first, a cycle to act on it.
         more = wire(m, reaches_next & ~tiles_end, "more")
         visit = register(m, Mux(reaches, seen | ~more, first_tile), "visit")
         first = register(m, job.first & (first_tile | ~before), "first")
         final = register(m, job.last & ~more, "final")
-        m.d.sync += judged.eq(searching & ~move)
+        m.d.sync += [settled.eq(searching & ~move), judged.eq(settled & ~move)]
 
         # What is found stays until it is taken; it may be taken when it is known to be its tile's last, or not to be.
-        free = wire(m, ~(self.valid | found) | (self.valid & self.next), "free")
+        free = wire(m, ~(self.valid | found), "free")
         resolves = wire(m, judged & found & (visit | blocks_end), "resolves")
         keeps = wire(m, judged & visit & free, "keeps")
         frees = wire(m, judged & ~visit & blocks_end & free, "frees")
         m.d.comb += move.eq(keeps | frees | (judged & ~visit & (~blocks_end | found)))
+        with m.If(self.next):
+            m.d.sync += self.valid.eq(0)
         with m.If(free):
             m.d.sync += [found.eq(keeps & ~blocks_end), self.valid.eq(frees | (keeps & blocks_end))]
         with m.Elif(resolves):
@@ -133,6 +135,7 @@ class Walk(wiring.Component):
             m.d.sync += [
                 searching.eq(self.job.valid),
                 job.eq(given),
+                job_end.eq(given.rows - 1),
                 tiles.eq(given.tiles),
                 block.eq(0),
                 first_tile.eq(1),
@@ -152,7 +155,7 @@ class Walk(wiring.Component):
         config, given = self._config, self.job.payload
         bits = config.key_bits + 2
         count = config.lane_bits + 1
-        bounds = Signal(key_bounds(config))
+        bounds = Signal(key_bounds(config), reset_less=True)
         some, beyond = {}, {}
         for name in ("lo", "hi", "sink", "keys"):
             of_tile = Signal(signed(bits), name=f"{name}_of_tile", reset_less=True)
@@ -163,11 +166,11 @@ class Walk(wiring.Component):
             with m.Elif(move & last_block):
                 m.d.sync += of_tile.eq(follows)
             if name in ("sink", "keys"):
-                m.d.comb += bound.eq(
+                m.d.sync += bound.eq(
                     Mux(of_tile[-1], 0, Mux(of_tile[count - 1 :].any(), config.lanes, of_tile[:count]))
                 )
                 some[name] = bound.any()
-                beyond[name] = ~follows[-1] & follows.any()
+                beyond[name] = register(m, ~follows[-1] & follows.any(), f"{name}_beyond")
                 continue
             now = Signal(signed(bits), name=f"{name}_now", reset_less=True)
             with m.If(take):
@@ -177,9 +180,10 @@ class Walk(wiring.Component):
             low = BOUND_BITS - 2
             inside = wire(m, now[low:].all() | ~now[low:].any(), f"{name}_inside")
             edge = Cat((~now[-1]).replicate(low), now[-1].replicate(2))
-            m.d.comb += bound.eq(Mux(inside, Cat(now[:low], now[-1].replicate(2)), edge))
+            m.d.sync += bound.eq(Mux(inside, Cat(now[:low], now[-1].replicate(2)), edge))
 
-        end = wire(m, bounds.hi + job.step * last_row, "end").as_signed()  # clipped as the bound is: far, or right
+        risen = register(m, job.step * last_row, "risen")
+        end = wire(m, bounds.hi + risen, "end").as_signed()  # clipped as the bound is: far, or right
         reaches = wire(m, ~end[-1] & some["keys"], "reaches")
         reaches_next = wire(m, ~end[-1] & end[config.lane_bits :].any() & beyond["keys"], "reaches_next")
         began = wire(m, bounds.lo[-1] | ~bounds.lo[config.lane_bits :].any(), "began")

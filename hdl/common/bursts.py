@@ -46,12 +46,11 @@ class Bursts(wiring.Component):
         words = Signal.like(self.i.payload.words, reset_less=True)
         busy = Signal()
 
-        # The largest number below a power of two that is not above `words`, and not beyond the page.
+        # Up to the end of the page or of the command, whichever is nearer, but no more than a burst can have.
         page_left = ~address[: self._in_page]
-        capped = wire(m, self._at_most(words, MOST_BEATS_LOG2), "capped")
-        page_capped = wire(m, self._at_most(page_left, MOST_BEATS_LOG2), "page_capped")
-        beats = wire(m, Mux(page_capped < capped, page_capped, capped), "beats")
-        final = wire(m, words == beats, "final")
+        beyond = wire(m, page_left < words, "beyond")
+        beats = wire(m, Mux(beyond, self._at_most(page_left), self._at_most(words)), "beats")
+        final = wire(m, ~beyond & (words < 1 << MOST_BEATS_LOG2), "final")
         advance = wire(m, busy & (~self.o.valid | self.o.ready), "advance")
         m.d.comb += self.i.ready.eq(~busy | (advance & final))
         with m.If(advance):
@@ -65,8 +64,9 @@ class Bursts(wiring.Component):
         return m
 
     @staticmethod
-    def _at_most(value, bits):
-        """The value, or the largest number of so many bits."""
+    def _at_most(value):
+        """The value, or the largest number of beats less one."""
+        bits = MOST_BEATS_LOG2
         if len(value) <= bits:
             return Cat(value, Const(0, bits - len(value)))
         return value[:bits] | value[bits:].any().replicate(bits)

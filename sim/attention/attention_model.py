@@ -43,7 +43,7 @@ class Numerics:
     guard_bits : int
         Fraction bits of the sums under those of p.
     value_bits : int
-        Of a value, two's complement: 9 with formats of blocks.
+        Of a value, two's complement: 14 with formats of blocks.
     """
 
     lanes: int = 16

@@ -67,7 +67,10 @@ def runs(config: ArrayConfig, problem: Problem) -> Iterator[Run]:
         most = config.rows * config.subtiles
         for part in range(1 if stacked else problem.group):
             count = problem.queries * (problem.group if stacked else 1)
-            for query in range(0, count, most):
+            # Of a causal head the longest first: the last tiles of a job have little work in them, and what comes after
+            # loads the sooner the fewer tiles it has.
+            starts = range(0, count, most)
+            for query in reversed(starts) if moves else starts:
                 rows = min(most, count - query)
                 first = (head + part) * problem.queries + query
                 at = 0 if stacked else query

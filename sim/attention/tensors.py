@@ -118,7 +118,7 @@ def quantise(
             any(sink_stands_out(q[h * group : (h + 1) * group], k[h, :lanes], factor) for h in range(len(k)))
         )
     if fraction_bits is None:
-        fraction_bits = 7 if fmt.block else {8: 8, 4: 12}[fmt.bits]
+        fraction_bits = 2 if fmt.block else {8: 8, 4: 12}[fmt.bits]
     exponents = [[a.exponent, b.exponent] for a, b in zip(keys, values, strict=True)]
     arrays = {
         "q": np.stack(coded),

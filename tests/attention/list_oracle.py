@@ -14,7 +14,7 @@ INT8, INT4, INT2, MXINT8, MXINT4, MXFP4, NVFP4, MXFP6, BFP12 = range(9)
 BITS = {INT8: 8, INT4: 4, INT2: 2, MXINT8: 8, MXINT4: 4, MXFP4: 4, NVFP4: 4, MXFP6: 6, BFP12: 4}
 BLOCK = {MXINT8: 32, MXINT4: 32, MXFP4: 32, NVFP4: 16, MXFP6: 32, BFP12: 64}
 G_K = {MXINT8: 0, MXINT4: 4, MXFP4: 3, NVFP4: 0, MXFP6: 1, BFP12: 4}
-G_V = {MXINT8: 1, MXINT4: 5, MXFP4: 4, NVFP4: 0, MXFP6: 2, BFP12: 5}
+G_V = {MXINT8: 6, MXINT4: 10, MXFP4: 9, NVFP4: 5, MXFP6: 7, BFP12: 10}
 STEPS = {MXFP4: (ml_dtypes.float4_e2m1fn, 2), NVFP4: (ml_dtypes.float4_e2m1fn, 2), MXFP6: (ml_dtypes.float6_e2m3fn, 8)}
 OUTPUT_BITS = {0: 16, 1: 8, 2: 4}
 
@@ -131,7 +131,7 @@ def do_attention(config, memory, chain):
             keys = range(job["key"], job["key"] + count)
             seen += [j <= hi and (j < job["sink"] or j >= lo) for j in keys] + [False] * (-count % lanes)
         widths = {"lanes": lanes, "p_bits": config.p_bits, "guard_bits": config.guard_bits, "bits": bits}
-        widths |= {"v_bits": 9 if set(config.built_formats) - {"int8", "int4", "int2"} else 8}
+        widths |= {"v_bits": 14 if set(config.built_formats) - {"int8", "int4", "int2"} else 8}
         o, status = attend_row(
             elements(q, INT8, dim),
             k,

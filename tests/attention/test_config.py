@@ -19,11 +19,11 @@ def widths(**params):
 def test_widths_hold_the_largest_numbers():
     assert widths() == (8, 16, 22, 36)
     assert widths(formats=["int4"]) == widths()
-    assert widths(formats=["mxfp4"]) == (9, 17, 22, 37)
-    assert widths(formats=["nvfp4"]) == (9, 17, 23, 37)
+    assert widths(formats=["mxfp4"]) == (14, 22, 22, 42)
+    assert widths(formats=["nvfp4"]) == (14, 22, 22, 42)
     assert widths(linear=True, subtiles=8) == (8, 16, 25, 36)
     assert 512 * 128 * 128 < 1 << 24  # inputs of a linear layer, extreme
-    assert 64 * 127 * 12 * 15 < 1 << 22  # channels of a head, extreme numbers of nvfp4
+    assert 64 * 128 * 12 * 15 < 1 << 21  # channels of a head, extreme numbers of nvfp4
 
 
 @pytest.mark.deep
@@ -53,6 +53,8 @@ def test_built_formats_are_in_the_order_of_their_codes():
         ({"formats": ["int2"]}, "int2 is for linear layers only, and linear is false"),
         ({"formats": ["nvfp4"], "lanes": 32}, "lanes must divide the 16 elements of a block of nvfp4"),
         ({"formats": ["bfp12"], "dim": 32}, "dim must be at least 64, a block of bfp12, not 32"),
+        ({"packed_rows": True, "p_bits": 9}, "packed_rows needs p_bits of 8, and no formats with blocks"),
+        ({"packed_rows": True, "formats": ["mxint8"]}, "packed_rows needs p_bits of 8, and no formats with blocks"),
         ({"formats": ["mxfp5"]}, "not 'mxfp5' (a string); did you mean \"mxfp6\"?"),
         ({"formats": ["int8"]}, "formats[0] must be one of int4, int2, mxint8, mxint4, mxfp4, nvfp4, mxfp6, bfp12"),
     ],

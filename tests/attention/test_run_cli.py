@@ -115,7 +115,7 @@ def test_every_format_of_keys_and_values(files, tmp_path, kv):
     assert found["rel_l2_quantised"] < 0.01
     assert found["rel_l2_float"] < FLOAT_ERRORS[kv]
     assert found["status"] == []
-    assert found["fraction_bits"] == (8 if kv == "int8" else 7)
+    assert found["fraction_bits"] == (8 if kv == "int8" else 2)
 
 
 @pytest.mark.parametrize("kv", ["mxint4", "mxfp4"])

@@ -214,7 +214,7 @@ def test_descriptors_come_back():
     problem, _ = dense(100, 70, "lambda:3+20")
     for job in jobs(LARGE, problem, Layout.of(LARGE, problem, 9)):
         assert unpack_job(pack_job(job)) == dict.fromkeys(OPTIONAL, 0) | job
-    assert unpack_job(b"\0" * 7 + b"\x80" + b"\0" * 56) is None
+    assert unpack_job(b"\0" * 11 + b"\x80" + b"\0" * 52) is None
 
 
 def test_impossible_problems_are_refused():

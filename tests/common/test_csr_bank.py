@@ -48,13 +48,13 @@ def bank():
     return FlatBank(load_registers(HERE / "kinds.rdl", {"BUILD": BUILD}))
 
 
-def test_csr_bank_obeys_the_model_on_the_bus(bank, tmp_path):
+@pytest.mark.parametrize("accesses", [2_400, pytest.param(12_000, marks=pytest.mark.deep)])
+def test_csr_bank_obeys_the_model_on_the_bus(bank, accesses, tmp_path):
     verilog = tmp_path / "kinds.v"
     verilog.write_text(emit(bank, "kinds"))
     build_bench(verilog, "kinds", tmp_path / "build")
-    result = run_bench(
-        tmp_path / "build", "kinds", "sim.common.csr_bench", tmp_path / "run", seed=2, env={"NIELLO_BUILD": str(BUILD)}
-    )
+    env = {"NIELLO_BUILD": str(BUILD), "NIELLO_ACCESSES": str(accesses)}
+    result = run_bench(tmp_path / "build", "kinds", "sim.common.csr_bench", tmp_path / "run", seed=2, env=env)
     assert result.passed, result.summary()
     assert len(result.tests) == 8
 
