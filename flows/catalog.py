@@ -192,6 +192,7 @@ BLOCKS = {
             bench="sim.attention.array_bench",
             default="attn_4x4_d8",
             from_memory=True,
+            proof="hdl.attention.array_proof:ArrayProof",
         ),
         Block(
             name="sfq.emulation",
@@ -310,6 +311,15 @@ BLOCKS = {
             vectors="sim.pim.kv_vectors",
             bench="sim.pim.kv_bench",
             default="kv_flash",
+        ),
+        Block(
+            name="pulse.filter",
+            summary="time and energy of detector pulses by weighted least squares",
+            config="hdl.pulse.config:FilterConfig",
+            component="hdl.pulse.filter:Filter",
+            vectors="sim.pulse.filter_vectors",
+            bench="sim.pulse.filter_bench",
+            default="pulse_filter_r0",
         ),
     ]
 }

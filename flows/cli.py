@@ -29,6 +29,7 @@ from flows.attention.cli import attention
 from flows.emit import emit
 from flows.errors import Interrupted, NielloError
 from flows.pim.cli import pim
+from flows.pulse.cli import pulse
 from flows.sfq.cli import sfq
 
 EXAMPLES = """\b
@@ -211,6 +212,7 @@ def simd_dot(
 app.add_typer(sfq, name="sfq")
 app.add_typer(pim, name="pim")
 app.add_typer(attention, name="attention")
+app.add_typer(pulse, name="pulse")
 
 
 @app.command()

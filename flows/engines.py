@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from flows.errors import BadInput, NielloError, ToolError
 from flows.load import Design
+from hdl.common.block import BlockConfig
 from sim.common.memory_job import Device, run_job
 
 Arrays = dict[str, npt.NDArray[Any]]
@@ -108,6 +109,9 @@ def run_library(
             vectors = block.stream_vectors()
             given, expected = vectors.pack(config, arrays), vectors.expected_beats(config, arrays)
             patience = PATIENCE_CYCLES + 2 * config.latency_cycles
+            for address, words in _register_writes(vectors, config, arrays):
+                for word in words:
+                    harness.write(address, word)
             result = harness.run(
                 given, expected, stall_in=stalls, stall_out=stalls, seed=seed, max_idle_cycles=patience
             )
@@ -147,9 +151,17 @@ def run_serial(
         else:
             vectors = block.stream_vectors()
             given, expected = vectors.pack(config, arrays), vectors.expected_beats(config, arrays)
+            for address, words in _register_writes(vectors, config, arrays):
+                host.write(address, words, fixed=True)
             outputs = vectors.unpack(config, arrays, host.run_streams(given, expected, ports["ports"]))
             cycles = host.read(registers["cycles"].offset_bytes, 1)[0] if registers else None
     return outputs, _metrics(design, arrays, cycles, start) | {"clock_hz": clock_hz}
+
+
+def _register_writes(vectors: object, config: BlockConfig, arrays: Arrays) -> list[tuple[int, list[int]]]:
+    """What the block's registers are given before its streams; nothing of a block whose streams say all."""
+    found: list[tuple[int, list[int]]] = getattr(vectors, "register_writes", lambda *_: [])(config, arrays)
+    return found
 
 
 def _run_job(design: Design, device: Device, arrays: Arrays) -> tuple[Arrays, int]:

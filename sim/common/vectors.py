@@ -13,6 +13,7 @@ and, where the block's traffic is streams,
     pack(config, arrays) -> beats by role    arrays as traffic of the block's input streams
     expected_beats(config, arrays)           beats by role that the output streams will give
     unpack(config, arrays, beats) -> arrays  traffic of the output streams as arrays
+    register_writes(config, arrays)          where registers come first: pairs of an address and the words written there
 
 or, where it works from memory to memory,
 

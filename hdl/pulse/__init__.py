@@ -1,0 +1,1 @@
+"""Gateware of pulse: from detector samples to time and energy."""

@@ -1,0 +1,150 @@
+"""Config of `pulse.filter`: time and energy of a pulse by weighted least squares. No gateware here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar, Self
+
+from pydantic import Field, model_validator
+
+from hdl.common.block import BlockConfig
+
+PHASES, MIDDLE_PHASE = 16, 8
+"""Phases of a sample that the bank has coefficients for; the one at which a pulse begins on a sample."""
+
+FRACTION_BITS = 16
+"""Of a position in samples."""
+
+RATIO_MOST = 3 << (FRACTION_BITS - 1)
+"""Magnitude to which a correction of time is clamped: 1.5 samples."""
+
+ROW_NAMES = ("a", "b", "z", "c")
+"""What a row of coefficients gives: amplitude, amplitude times delay, baseline, amplitude times change of width. The
+place is the row's code in an address of the bank."""
+
+MEMORIES = ("weights", "templates")
+"""The bank's memories, W and T; the place is the code in an address."""
+
+SIGNED_REGISTERS = ("guess", "code_least", "code_most")
+"""Settings that are of two's complement."""
+
+
+class FilterConfig(BlockConfig):
+    """`pulse.filter`: the optimal filter, linear about the nearest of 16 phases of a sample.
+
+    The settings are registers of one field, `value`: `passes`, `guess`, `exponent_a`, `exponent_b`, `exponent_z`,
+    `exponent_c`, `exponent_template`, `chi_base`, `chi_share`, `code_least`, `code_most`.
+    """
+
+    samples: int = Field(ge=16, le=256)
+    """Samples of a window."""
+
+    taps: int = Field(ge=8, le=128)
+    """Samples of a window that a pass looks at, each a coefficient of every row."""
+
+    pre: int = Field(ge=0, le=127)
+    """The tap at which a pulse begins in the middle of the phases; below `taps`."""
+
+    shape: bool = False
+    """Also fit the change of a pulse's width."""
+
+    code_bits: ClassVar[int] = 16
+    coefficient_bits: ClassVar[int] = 16
+    fit_bits: ClassVar[int] = 32
+    residual_bits: ClassVar[int] = 24
+    chi_bits: ClassVar[int] = 40
+    record_bits: ClassVar[int] = 128
+    default_passes: ClassVar[int] = 2
+    most_passes: ClassVar[int] = 7
+    ratio_cycles: ClassVar[int] = 20
+    limit_cycles: ClassVar[int] = 58
+
+    @model_validator(mode="after")
+    def _check_window(self) -> Self:
+        if self.taps > self.samples:
+            raise ValueError(f"taps must be at most the {self.samples} samples of a window, not {self.taps}")
+        if self.pre >= self.taps:
+            raise ValueError(f"pre must be below the {self.taps} taps, not {self.pre}")
+        return self
+
+    @property
+    def weight_rows(self) -> tuple[str, ...]:
+        """Rows of W."""
+        return ROW_NAMES if self.shape else ROW_NAMES[:3]
+
+    @property
+    def template_rows(self) -> tuple[str, ...]:
+        """Rows of T: the baseline's is 1 and is not kept."""
+        return tuple(row for row in self.weight_rows if row != "z")
+
+    @property
+    def setting_names(self) -> tuple[str, ...]:
+        """Registers that a fit depends on, besides the bank."""
+        exponents = tuple(f"exponent_{row}" for row in (*self.weight_rows, "template"))
+        return ("passes", "guess", *exponents, "chi_base", "chi_share", "code_least", "code_most")
+
+    @property
+    def tap_bits(self) -> int:
+        """Width of a tap's number."""
+        return (self.taps - 1).bit_length()
+
+    @property
+    def bank_address_bits(self) -> int:
+        """Width of an address of the bank: memory, row, phase, tap, from high to low."""
+        return 1 + 2 + (PHASES - 1).bit_length() + self.tap_bits
+
+    def bank_address(self, memory: str, row: str, phase: int, tap: int = 0) -> int:
+        """Where the bank has a coefficient."""
+        words = (MEMORIES.index(memory) * 4 + ROW_NAMES.index(row)) * PHASES + phase
+        return words << self.tap_bits | tap
+
+    @property
+    def sum_bits(self) -> int:
+        """Width of a row's exact sum of products."""
+        return self.code_bits + self.coefficient_bits + self.tap_bits
+
+    @property
+    def model_bits(self) -> int:
+        """Width of the exact sum of a fit's parts, each times its template."""
+        return self.fit_bits + self.coefficient_bits + (len(self.template_rows) - 1).bit_length()
+
+    @property
+    def row_cycles(self) -> int:
+        """The rows' sums: memory, register, multiplier, adder; then they are rounded in three stages, a row a cycle."""
+        return self.taps + len(self.weight_rows) + 6
+
+    @property
+    def pass_cycles(self) -> int:
+        """A pass: start and phase, rows, division, position."""
+        return 2 + self.row_cycles + self.ratio_cycles + 1
+
+    @property
+    def residual_cycles(self) -> int:
+        """After the last pass: the residual, 11 stages behind the last tap's address, or the limit, which begins with
+        the pass's division, if that takes longer."""
+        return max(self.taps + 11, self.limit_cycles - self.ratio_cycles)
+
+    def fit_cycles(self, passes: int) -> int:
+        """From the cycle that takes a window's last beat to the first that offers its record, without stalls."""
+        return 2 + passes * self.pass_cycles + self.residual_cycles
+
+    @property
+    def latency_cycles(self) -> int:
+        """`fit_cycles` of as many passes as after reset."""
+        return self.fit_cycles(self.default_passes)
+
+    @property
+    def multipliers(self) -> int:
+        """One for a row of W, two for a row of T, four for the square of the residual, of 21 bits."""
+        return len(self.weight_rows) + 2 * len(self.template_rows) + 4
+
+    @property
+    def register_source(self) -> tuple[Path, dict[str, int]]:
+        """The register file and its parameters."""
+        return Path(__file__).with_name("filter.rdl"), {
+            "SAMPLES": self.samples,
+            "TAPS": self.taps,
+            "PRE": self.pre,
+            "SHAPE": int(self.shape),
+            "ADDRESS_BITS": self.bank_address_bits,
+        }

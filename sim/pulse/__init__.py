@@ -1,0 +1,1 @@
+"""Pulse timing: signals, their physical limit, golden models and benches."""

@@ -1,0 +1,124 @@
+"""The bank and the settings of `pulse.filter`, computed from a measurement's shape and noise."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.stats import chi2
+
+from hdl.pulse.config import FRACTION_BITS, MIDDLE_PHASE, PHASES, FilterConfig
+from sim.pulse.filter_model import DIFFERENCE_BITS, ENERGY_BITS, Bank
+from sim.pulse.noise import covariance
+from sim.pulse.setup import Setup
+from sim.pulse.shapes import Floats
+
+MOST_CODE = (1 << 15) - 1
+"""Of a coefficient."""
+
+FALSE_ALARMS = 1e-3
+"""Share of lone pulses whose residual is above the limit, by noise alone."""
+
+ROUNDING = 0.5 / PHASES
+"""Samples between a pulse and the nearest phase, at most."""
+
+
+def make_bank(setup: Setup, config: FilterConfig, false_alarms: float = FALSE_ALARMS) -> tuple[Bank, dict[str, int]]:
+    """Coefficients by generalised least squares, W = (G' C^-1 G)^-1 G' C^-1, and the settings that go with them.
+
+    Each row of W has as many fraction bits as its largest coefficient leaves, the templates as many together. The limit
+    of chi is a quantile of what the fit leaves of noise, taken for a chi-squared distribution of this mean and variance
+    (Welch and Satterthwaite), and, with the amplitude, twice what linearisation leaves half a phase away.
+
+    Raises
+    ------
+    ValueError
+        If the rows cannot be told apart, or need more than 31 or less than 8 fraction bits.
+    """
+    noise = covariance(setup, config.taps) / setup.lsb**2
+    columns = np.stack([_columns(setup, config, phase) for phase in range(PHASES)])
+    exact = np.stack([_weights(each, noise) for each in columns])
+    weights, settings = [], {}
+    for place, name in enumerate(config.weight_rows):
+        bits = _fraction_bits(exact[:, place], f"row {name.upper()}")
+        if not ENERGY_BITS <= bits <= ENERGY_BITS + 31:
+            raise ValueError(f"row {name.upper()} needs {bits} fraction bits, and can have {ENERGY_BITS} to 39")
+        weights.append(np.rint(np.ldexp(exact[:, place], bits)).astype(np.int16))
+        settings[f"exponent_{name}"] = bits - ENERGY_BITS
+    kept = [place for place, name in enumerate(config.weight_rows) if name in config.template_rows]
+    templates = np.moveaxis(columns[:, :, kept], 2, 0)
+    bits = _fraction_bits(templates, "the templates")
+    half = 1 << (setup.adc_bits - 1)
+    settings |= {
+        "exponent_template": bits,
+        "passes": config.default_passes,
+        "guess": setup.pre_samples << FRACTION_BITS,
+        "chi_base": _noise_limit(columns[MIDDLE_PHASE], exact[MIDDLE_PHASE], noise, false_alarms),
+        "chi_share": _share(setup, config, columns, exact),
+        "code_least": -half,
+        "code_most": half - 1,
+    }
+    return Bank(np.stack(weights), np.rint(np.ldexp(templates, bits)).astype(np.int16)), settings
+
+
+def _times_ns(setup: Setup, config: FilterConfig, onset_taps: float) -> Floats:
+    return np.asarray((np.arange(config.taps) - onset_taps) * setup.sample_ns, np.float64)
+
+
+def _columns(setup: Setup, config: FilterConfig, phase: int) -> Floats:
+    """G: derivatives of a window by what its rows give, float64 (taps, rows)."""
+    since = _times_ns(setup, config, config.pre + (phase - MIDDLE_PHASE) / PHASES)
+    value, slope = setup.pulse.value(since), setup.pulse.slope(since)
+    columns = {"a": value, "b": -slope * setup.sample_ns, "c": -since * slope}
+    signed = {name: setup.polarity * column for name, column in columns.items()} | {"z": np.ones(config.taps)}
+    return np.stack([signed[name] for name in config.weight_rows], axis=1)
+
+
+def _weights(columns: Floats, noise: Floats) -> Floats:
+    whitened = np.linalg.solve(noise, columns)
+    gram = whitened.T @ columns
+    if np.linalg.cond(gram / np.sqrt(np.outer(np.diag(gram), np.diag(gram)))) > 1e10:
+        raise ValueError("the taps say too little of a pulse to tell amplitude, time and baseline apart")
+    return np.asarray(np.linalg.solve(gram, whitened.T))
+
+
+def _fraction_bits(values: Floats, name: str) -> int:
+    """The most with which all of them are coefficients."""
+    largest = float(np.abs(values).max())
+    if not 0 < largest < math.inf:
+        raise ValueError(f"{name} has no finite coefficient but 0")
+    bits = math.floor(math.log2(MOST_CODE / largest))
+    return bits if round(math.ldexp(largest, bits)) <= MOST_CODE else bits - 1
+
+
+def _noise_limit(columns: Floats, weights: Floats, noise: Floats, false_alarms: float) -> int:
+    """In 2^-8 codes squared."""
+    leaves = np.eye(len(noise)) - columns @ weights
+    rest = leaves @ noise @ leaves.T
+    mean, square = float(np.trace(rest)), float(np.trace(rest @ rest))
+    limit = square / mean * float(chi2.ppf(1 - false_alarms, mean**2 / square))
+    return min(math.ceil(math.ldexp(limit, 2 * DIFFERENCE_BITS)), (1 << 32) - 1)
+
+
+def _share(setup: Setup, config: FilterConfig, columns: Floats, weights: Floats) -> int:
+    """Of a squared height of codes, in 2^-24 codes squared."""
+    worst = 0.0
+    for phase in range(PHASES):
+        for late in (-ROUNDING, ROUNDING):
+            since = _times_ns(setup, config, config.pre + (phase - MIDDLE_PHASE) / PHASES + late)
+            pulse = setup.polarity * setup.pulse.value(since)
+            rest = pulse - columns[phase] @ (weights[phase] @ pulse)
+            worst = max(worst, float(rest @ rest))
+    return min(math.ceil(math.ldexp(2 * worst, 2 * DIFFERENCE_BITS + 16)), (1 << 32) - 1)
+
+
+def onsets(records: npt.NDArray[Any]) -> Floats:
+    """In samples from the window's first one."""
+    return np.asarray(records["time"] / (1 << FRACTION_BITS), np.float64)
+
+
+def heights(records: npt.NDArray[Any]) -> Floats:
+    """In codes."""
+    return np.asarray(records["energy"] / (1 << ENERGY_BITS), np.float64)

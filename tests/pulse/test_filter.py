@@ -1,0 +1,162 @@
+"""`pulse.filter` in Verilator: the cocotb bench, and windows in bulk against the golden model."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+
+from hdl.common.config import ConfigError
+from hdl.pulse.config import FilterConfig
+from hdl.pulse.filter import Filter
+from sim.common.harness import HarnessError
+from sim.pulse import filter_vectors
+
+SMALL = {"samples": 16, "taps": 11, "pre": 4}
+BUILDS = {
+    "small": SMALL,
+    "shape": SMALL | {"taps": 8, "pre": 0, "shape": True},
+    "whole": SMALL | {"taps": 16, "pre": 15},
+    "long": {"samples": 256, "taps": 128, "pre": 40, "shape": True},
+}
+RARE = {0: "pile-up", 1: "saturated", 4: "cut", 5: "no pulse", 6: "far"}
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"samples": 8}, "params.samples must be a whole number in 16..256, not 8"),
+        ({"taps": 17}, "params: taps must be at most the 16 samples of a window, not 17"),
+        ({"pre": 11}, "params: pre must be below the 11 taps, not 11"),
+    ],
+)
+def test_filter_config_refuses(changed, message):
+    with pytest.raises(ConfigError, match=f"^{re.escape(message)}$"):
+        FilterConfig.parse(SMALL | changed)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("exponent_a", 32, r"^settings must have exponent_a in 0..31, not 32$"),
+        ("guess", 1 << 31, r"^settings must have guess in -2147483648..2147483647, not 2147483648$"),
+    ],
+)
+def test_filter_vectors_refuse_settings(name, value, message):
+    config = FilterConfig.parse(SMALL)
+    arrays = filter_vectors.random_arrays(config, 1, 2)
+    arrays["settings"][config.setting_names.index(name)] = value
+    with pytest.raises(ValueError, match=message):
+        filter_vectors.check(config, arrays)
+
+
+def test_filter_vectors_refuse_other_banks():
+    arrays = filter_vectors.random_arrays(FilterConfig.parse(BUILDS["shape"]), 1, 2)
+    wrong = r"^weights must be int16 \(rows, phases, taps\) with rows = 3, not \(4, 16, 8\)$"
+    with pytest.raises(ValueError, match=wrong):
+        filter_vectors.check(FilterConfig.parse(BUILDS["shape"] | {"shape": False}), arrays)
+
+
+@pytest.fixture(scope="module")
+def block():
+    def of(name):
+        config = FilterConfig.parse(BUILDS[name])
+        return BUILDS[name], config, Filter(config)
+
+    return of
+
+
+def run(harness, config, arrays, **options):
+    """Arrays through the gateware."""
+    for address, words in filter_vectors.register_writes(config, arrays):
+        for word in words:
+            harness.write(address, word)
+    patience = 2 * config.fit_cycles(config.most_passes)
+    result = harness.run(
+        filter_vectors.pack(config, arrays),
+        filter_vectors.expected_beats(config, arrays),
+        max_idle_cycles=patience,
+        **options,
+    )
+    return filter_vectors.unpack(config, arrays, result.outputs)
+
+
+@pytest.mark.parametrize(
+    ("built", "banks"),
+    [
+        ("small", 6),
+        pytest.param("shape", 100, marks=pytest.mark.deep),
+        pytest.param("whole", 100, marks=pytest.mark.deep),
+        pytest.param("long", 10, marks=pytest.mark.deep),
+    ],
+    indirect=["built"],
+)
+def test_filter_matches_the_model(built, banks):
+    """100 windows of every bank, settings and stalls with it; each flag is met, and is not always."""
+    harness, flags = built.harness(), []
+    for seed in range(banks):
+        arrays = filter_vectors.random_arrays(built.config, seed, 100)
+        stalls = {"stall_in": 0.2 * (seed % 3), "stall_out": 0.3 * (seed % 2), "seed": seed}
+        got, want = run(harness, built.config, arrays, **stalls), filter_vectors.model(built.config, arrays)
+        for name in want:
+            np.testing.assert_array_equal(got[name], want[name], name)
+        flags.append(want["flags"])
+    seen = np.concatenate(flags)
+    for bit, name in RARE.items():
+        assert 0 < (seen >> bit & 1).mean() < 1, name
+
+
+@pytest.mark.parametrize("built", [pytest.param(name, marks=pytest.mark.deep) for name in BUILDS], indirect=True)
+def test_filter_takes_extremes(built):
+    """All codes, coefficients and settings at the ends of their ranges; a bank of zeros; a guess out of the window."""
+    config, harness = built.config, built.harness()
+    base = filter_vectors.random_arrays(config, 0, 6)
+    ends = np.array([-(2**15), 2**15 - 1, 0], np.int16)
+    base["windows"][:3], base["windows"][3:] = ends[:, None], np.resize(ends[:2], config.samples)
+    for weight in ends:
+        for template in ends:
+            for end in (0, 1):
+                arrays = {name: array.copy() for name, array in base.items()}
+                arrays["weights"][:], arrays["templates"][:] = weight, template
+                limits = [filter_vectors.setting_range(config, name)[end] for name in config.setting_names]
+                arrays["settings"][:] = limits
+                got, want = run(harness, config, arrays), filter_vectors.model(config, arrays)
+                for name in want:
+                    np.testing.assert_array_equal(got[name], want[name], name)
+
+
+@pytest.mark.deep
+@pytest.mark.parametrize("built", ["small", "shape", "whole"], indirect=True)
+def test_filter_bench_passes(built, tmp_path):
+    assert len(built.bench_tests("sim.pulse.filter_bench", tmp_path)) == 12
+
+
+@pytest.mark.deep
+@pytest.mark.parametrize("built", ["shape"], indirect=True)
+@pytest.mark.parametrize(
+    ("module", "operator", "other"),
+    [
+        ("core__divider", "-", "+"),
+        ("core__threshold", "&", "|"),
+        ("core__rounder", "+", "|"),
+        ("core__squares", "-", "+"),
+        ("windows", "&", "|"),
+    ],
+)
+def test_filter_mutants_are_caught(built, module, operator, other, tmp_path):
+    mutant = built.mutant(module, operator, other, tmp_path)
+    with pytest.raises((HarnessError, AssertionError)):
+        for seed in range(20):
+            arrays = filter_vectors.random_arrays(built.config, seed, 100)
+            got, want = run(mutant, built.config, arrays), filter_vectors.model(built.config, arrays)
+            for name in want:
+                np.testing.assert_array_equal(got[name], want[name], name)
+
+
+@pytest.mark.deep
+@pytest.mark.parametrize("built", ["small"], indirect=True)
+def test_filter_handshakes_do_not_wait_for_each_other_within_a_cycle(built):
+    inputs = ["s_axis_window_tvalid", "s_axis_window_tlast", "m_axis_fit_tready"]
+    inputs += ["s_axil_arvalid", "s_axil_awvalid", "s_axil_wvalid", "s_axil_rready", "s_axil_bready"]
+    built.assert_handshakes_independent(inputs, ["s_axis_window_tdata"])
