@@ -10,6 +10,7 @@
     ------
     rtl        utilisation and words of the gateware, and what the golden model says of its outputs; takes minutes
     linear     throughput of linear layers on the gateware, and whether they are right; takes minutes
+    wide       cycles of jobs two at a time and two of four against ordinary ones, on the gateware; takes minutes
     area       LUT4e of the array on ECP5, part by part, and LUTs of packed rows on UltraScale+; takes minutes
     route      clock of the 8x16 array on an LFE5U-85F, three seeds; takes most of an hour
 
@@ -28,6 +29,7 @@ from bench import (
     attention_route,
     attention_rtl,
     attention_schedule,
+    attention_wide,
 )
 from bench.common import Benches, run
 
@@ -42,8 +44,8 @@ def main() -> None:
         "compare": attention_schedule.compared,
         "small": attention_schedule.small,
     }
-    asked: Benches = {"rtl": attention_rtl.rtl, "linear": attention_linear.linear, "area": attention_area.area}
-    asked |= {"route": attention_route.route}
+    asked: Benches = {"rtl": attention_rtl.rtl, "linear": attention_linear.linear, "wide": attention_wide.wide}
+    asked |= {"area": attention_area.area, "route": attention_route.route}
     run({**benches, **asked}, parser.parse_args().names or list(benches))
 
 

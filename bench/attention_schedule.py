@@ -33,7 +33,7 @@ def schedule() -> dict[str, Any]:
     for n, heads in ((64, 16), (512, 1), (4096, 1)):
         problem = _problem(n, heads=heads)
         macs = cost(config, problem).mac_cycles
-        share = problem.useful_macs / (256 * span_cycles(config, macs, DIM))
+        share = problem.useful_macs / (256 * span_cycles(config, problem, macs))
         result["dense"][n] = round(share, 6)
         say(f"dense, N = {n}, {heads} heads, useful share", f"{share:.5f}", "", "at least .98 at 64, .999 from 512 on")
     for mask in ("causal", "lambda:4+1020"):

@@ -58,7 +58,7 @@ NOTE = (
 def _row(config: ArrayConfig, n: int, dim: int, heads: int) -> dict[str, Any]:
     problem = Problem(1, 1, n, n, dim, Mask(), (LogitScale(1 << 15, 20),))
     head = cost(config, problem)
-    cycles = span_cycles(config, heads * head.mac_cycles, dim)
+    cycles = span_cycles(config, problem, heads * head.mac_cycles)
     return {
         "n": n,
         "ours_useful": round(heads * problem.useful_macs / (config.rows * config.lanes * cycles), 9),

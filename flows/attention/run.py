@@ -18,8 +18,10 @@ from flows.output import check_output, write_output
 from flows.paths import shown
 from flows.store import disk_errors
 from hdl.attention.config import ArrayConfig
+from hdl.attention.formats import FORMATS
 from hdl.common.config import ConfigError, did_you_mean
 from sim.attention import array_vectors
+from sim.attention.descriptors import attention_tile_keys
 from sim.attention.masks import Mask
 from sim.attention.reference import relative_error
 from sim.attention.schedule import cost, span_cycles, total_cycles
@@ -66,14 +68,16 @@ def run(asked: Asked) -> dict[str, Any]:
             check_output(output, inputs=(asked.q, asked.k, asked.v))
     mask, (q, k, v) = _options(asked, config)
     factor = 1 / math.sqrt(q.shape[2]) if asked.scale is None else asked.scale
+    code = FORMATS[asked.kv].code
+    tile_keys = attention_tile_keys(config, q.shape[2], code, code)
     try:
         quantised = quantise(
             *(q, k, v, factor, mask),
             kv=asked.kv,
             rearrange=asked.rearrange,
             fraction_bits=asked.fraction_bits,
-            first_tile=_first_tile(asked.first_tile, config),
-            lanes=config.lanes,
+            first_tile=_first_tile(asked.first_tile, tile_keys),
+            tile_keys=tile_keys,
             word_bytes=config.bus_bytes,
         )
         array_vectors.check(config, quantised.arrays)
@@ -168,11 +172,11 @@ def _options(asked: Asked, config: ArrayConfig) -> tuple[Mask, list[npt.NDArray[
     return mask, [q, k, v]
 
 
-def _first_tile(text: str, config: ArrayConfig) -> int | None:
+def _first_tile(text: str, most: int) -> int | None:
     if text == "auto":
         return None
-    if not text.isdecimal() or int(text) > config.lanes:
-        raise BadInput(f"--first-tile must be auto or 0..{config.lanes}, not {text}")
+    if not text.isdecimal() or int(text) > most:
+        raise BadInput(f"--first-tile must be auto or 0..{most}, not {text}")
     return int(text)
 
 
@@ -183,10 +187,10 @@ def _through(engine: str, design: Design, quantised: Quantised) -> tuple[dict[st
     problem = array_vectors.problem_of(quantised.arrays)
     wanted = array_vectors.model(config, quantised.arrays)
     predicted = cost(config, problem)
-    peak = config.rows * config.lanes
+    peak = config.rows * problem.tile_keys(config)
     figures = {"jobs": predicted.jobs, "useful_macs": problem.useful_macs, "mac_cycles": predicted.mac_cycles}
     if engine == "model":
-        span = span_cycles(config, predicted.mac_cycles, problem.dim)
+        span = span_cycles(config, problem, predicted.mac_cycles)
         return wanted, figures | {
             "cycles": total_cycles(config, problem),
             "mac_utilisation": problem.useful_macs / (peak * span),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Const, Module, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
@@ -11,6 +11,7 @@ from hdl.attention.commands import Commands, fill_layout, log2, read_layout
 from hdl.attention.config import ArrayConfig
 from hdl.attention.descriptor import Descriptor
 from hdl.attention.filler import Filler
+from hdl.attention.lanes import beat_members
 from hdl.attention.linear_outputs import LinearOutputs
 from hdl.attention.linear_writer import LinearWriter
 from hdl.attention.loader import Loader
@@ -117,8 +118,7 @@ class Array(wiring.Component):
         ]
         for name in ("write_key", "write_value", "write_slot", "key_place", "value_place"):
             m.d.comb += getattr(tiles, name).eq(getattr(filler, name))
-        if config.has_blocks:
-            connect(m, filler.scales_out, tiles.scales_in)
+        self._headers(m, filler, passes, tiles)
         for name in ("queries", "keys", "values"):
             m.d.comb += getattr(passes, f"{name}_there").eq(getattr(filler, f"{name}_there"))
             m.d.comb += getattr(loader, f"{name}_free").eq(getattr(passes, f"{name}_free"))
@@ -189,9 +189,7 @@ class Array(wiring.Component):
         """All rows: they get the same operands and do the same, each with its own query."""
         config, step = self._config, passes.step
         rows = Pattern(Row, config)
-        step_1 = step.shape()(register(m, step.as_value(), "step_1"))
-        lane = step_1.probability_address.key
-        load = register(m, Cat(step_1.load & (lane == index) for index in range(config.lanes)), "load")
+        loads = self._loads(m, step)
         made = []
         for index in range(config.rows):
             m.submodules[f"row_{index}"] = row = rows.another()
@@ -211,11 +209,38 @@ class Array(wiring.Component):
             if config.has_blocks:
                 m.d.comb += row.key_amount.eq(tiles.key_amount)
             made.append(row)
-        beat = {"load": load, "swap": passes.swap, "streamed": tiles.streamed}
+        beat = loads | {"swap": passes.swap, "streamed": tiles.streamed}
+        beat |= {name: getattr(tiles, name) for name in ("seconds", "places") if name in beat_members(config)}
         of_beat = self._packed(m, made) if config.packed_rows else made
         m.d.comb += [getattr(lanes, name).eq(value) for lanes in of_beat for name, value in beat.items()]
         m.d.comb += softmax.scores.eq(Cat(row.score for row in made))
         self._aligners(m, made, passes, softmax, normaliser)
+
+    def _headers(self, m, filler, passes, tiles):
+        """What rows have before their elements, to its buffer; and of which kind wide beats are."""
+        config = self._config
+        if config.has_blocks:
+            connect(m, filler.scales_out, tiles.scales_in)
+        if config.sparse:
+            connect(m, filler.places_out, tiles.places_in)
+            m.d.comb += tiles.sparse.eq(passes.sparse)
+        if config.dual_issue:
+            m.d.comb += tiles.dual.eq(passes.dual)
+
+    def _loads(self, m, step):
+        """Which lanes take an operand; of a wide job a lane takes two, one after the other."""
+        config = self._config
+        step_1 = step.shape()(register(m, step.as_value(), "step_1"))
+        element, which = step_1.probability_address.key, {"load": step_1.load}
+        lane = element[: config.lane_bits]
+        if config.wide:
+            lane = wire(m, Mux(step_1.wide, element[1:], lane), "lane_of_step")
+            second = wire(m, step_1.wide & element[0], "second_of_step")
+            which = {"load": step_1.load & ~second, "load_second": step_1.load & second}
+        return {
+            name: register(m, Cat(one & (lane == index) for index in range(config.lanes)), name)
+            for name, one in which.items()
+        }
 
     def _packed(self, m, rows):
         """Lanes of a row of the first half and the one of the second half in the same place."""

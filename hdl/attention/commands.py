@@ -9,7 +9,7 @@ from amaranth.lib import data, enum, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hdl.attention.config import ArrayConfig
-from hdl.attention.packing import ROW_WORD_BITS, packing_layout
+from hdl.attention.packing import ROW_WORD_BITS, most_place_words, packing_layout
 from hdl.common.arithmetic import register, wire
 
 WORD_COUNT_BITS = 20
@@ -45,9 +45,13 @@ def item_layout(config: ArrayConfig) -> data.StructLayout:
 
 def handed_shapes(config: ArrayConfig) -> dict[str, Any]:
     """What goes from an item to its fills: `packing` where there are formats of blocks; of a part of a linear layer's
-    rows, that one was before it (`onward`) and that one comes (`partial`)."""
+    rows, that one was before it (`onward`) and that one comes (`partial`); that two keys' values share a lane (`dual`);
+    how many of a row's words are places (`place_words`)."""
     packing = {"packing": packing_layout(config)} if config.has_blocks else {}
-    return packing | ({"onward": 1, "partial": 1} if config.linear else {})
+    wide = ({"dual": 1} if config.dual_issue else {}) | (
+        {"place_words": most_place_words(config).bit_length()} if config.sparse else {}
+    )
+    return packing | wide | ({"onward": 1, "partial": 1} if config.linear else {})
 
 
 def read_layout(config: ArrayConfig) -> data.StructLayout:

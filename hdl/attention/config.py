@@ -64,6 +64,12 @@ class ArrayConfig(BlockConfig):
     linear: bool = False
     """Whether jobs can be linear layers."""
 
+    dual_issue: bool = False
+    """Whether jobs on keys and values of 4 bits can have two of each in a lane: tiles of twice as many keys."""
+
+    sparse: bool = False
+    """Whether linear layers can keep two of four weights: tiles of twice as many outputs."""
+
     packed_rows: bool = False
     """Whether a multiplier of 27 x 18 bits, as DSP48E2 has, does the products of two rows."""
 
@@ -115,8 +121,21 @@ class ArrayConfig(BlockConfig):
 
     @model_validator(mode="after")
     def _check_lanes(self) -> Self:
-        if self.packed_rows and (self.p_bits > 8 or self.has_blocks):
-            raise ValueError("packed_rows needs p_bits of 8, and no formats with blocks")
+        if self.packed_rows and (self.p_bits > 8 or self.has_blocks or self.wide):
+            raise ValueError("packed_rows needs p_bits of 8, no formats with blocks, and neither dual_issue nor sparse")
+        if self.wide and self.has_blocks:
+            raise ValueError("dual_issue and sparse need formats without blocks")
+        if self.wide and (self.dim % (2 * self.lanes) or self.dim < 4 * self.lanes):
+            raise ValueError(
+                f"with dual_issue or sparse dim must be a multiple of 2 * lanes = {2 * self.lanes}, twice it or more, "
+                f"not {self.dim}"
+            )
+        if self.dual_issue and "int4" not in self.formats:
+            raise ValueError("dual_issue needs int4 in formats")
+        if self.sparse and not self.linear:
+            raise ValueError("sparse is for linear layers, and linear is false")
+        if self.sparse and self.bus_bits < 2 * self.lanes:
+            raise ValueError(f"sparse needs bus_bits of at least 2 * lanes = {2 * self.lanes}, not {self.bus_bits}")
         return self
 
     @property
@@ -156,15 +175,15 @@ class ArrayConfig(BlockConfig):
 
     @property
     def units(self) -> int:
-        """Softmax units: a tile of a block has rows * lanes scores, and takes 2 * dim cycles of the array."""
-        wanted = -(-self.rows * self.lanes // (2 * self.dim))
+        """Softmax units: a tile of a block has rows * tile_keys scores, and takes 2 * dim cycles of the array."""
+        wanted = -(-self.rows * self.tile_keys // (2 * self.dim))
         return self.softmax_units or next(units for units in range(wanted, self.rows + 1) if self.rows % units == 0)
 
     @property
     def dividers(self) -> int:
-        """Rows that are divided at once: rows * d outputs of a block, in 2 * d * d / lanes cycles of d keys. They are
-        in the same half of the rows, as an aligner serves one of each half."""
-        wanted = -(-self.rows * self.lanes // (2 * self.dim))
+        """Rows that are divided at once: rows * d outputs of a block, in 2 * d * d / tile_keys cycles of d keys. They
+        are in the same half of the rows, as an aligner serves one of each half."""
+        wanted = -(-self.rows * self.tile_keys // (2 * self.dim))
         return self.normalisers or min(self.rows // 2, next((count for count in (1, 2) if count >= wanted), 4))
 
     @property
@@ -176,6 +195,21 @@ class ArrayConfig(BlockConfig):
     def lane_bits(self) -> int:
         """Of a lane's index."""
         return (self.lanes - 1).bit_length()
+
+    @property
+    def wide(self) -> bool:
+        """Whether jobs can be wide: lanes then have two stationary operands."""
+        return self.dual_issue or self.sparse
+
+    @property
+    def tile_keys(self) -> int:
+        """Keys of the largest tile."""
+        return self.lanes << self.wide
+
+    @property
+    def tile_key_bits(self) -> int:
+        """Of a key's index within a tile."""
+        return self.lane_bits + self.wide
 
     @property
     def stationary_bits(self) -> int:
@@ -210,7 +244,7 @@ class ArrayConfig(BlockConfig):
     @property
     def l_bits(self) -> int:
         """L, of a row's sum of probabilities, unsigned."""
-        return self.p_bits + self.guard_bits + self.lane_bits + 4
+        return self.p_bits + self.guard_bits + self.tile_key_bits + 4
 
     @property
     def o_bits(self) -> int:
@@ -225,7 +259,7 @@ class ArrayConfig(BlockConfig):
     @property
     def operand_cycles(self) -> int:
         """From a beat's leaving the sequencer to its operands at the lanes: longer where they are decoded, aligned."""
-        return LEAST_OPERAND_CYCLES + (5 if self.has_blocks else 1 if self.formats else 0)
+        return LEAST_OPERAND_CYCLES + (5 if self.has_blocks else 1 if self.formats else 0) + self.dual_issue
 
     @property
     def score_cycles(self) -> int:
@@ -240,8 +274,8 @@ class ArrayConfig(BlockConfig):
     @property
     def latency_cycles(self) -> int:
         """From a beat's leaving the sequencer to its sum at the rows' edges; with packed rows a second row's is put
-        right at its end."""
-        return self.array_cycles + self.lane_bits - 1 + self.packed_rows
+        right at its end, a sparse layer's lanes choose what they multiply, and two products of a lane are added."""
+        return self.array_cycles + self.lane_bits - 1 + self.packed_rows + self.sparse + self.dual_issue
 
     @property
     def register_source(self) -> tuple[Path, dict[str, int]]:

@@ -13,6 +13,7 @@ from hdl.attention.config import ArrayConfig
 from hdl.attention.job_words import FIELDS, WORD_BITS, WORDS, reserved_masks
 from hdl.attention.linear_job import impossible, parts_bits, parts_of
 from hdl.attention.packing import cannot_be_packed
+from hdl.attention.tile_size import bad_wide_job
 from hdl.common.arithmetic import wire
 
 DESCRIPTOR_BYTES = WORDS * WORD_BITS // 8
@@ -98,6 +99,7 @@ class Descriptor(wiring.Component):
             job.rows > config.rows * config.subtiles,
             Cat(places).any(),
             self._bad_of_kind(),
+            Cat(bad_wide_job(config, job)).any(),
         ]
         return wire(m, Cat(reasons).any(), "bad_job")
 

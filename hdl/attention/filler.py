@@ -11,6 +11,7 @@ from hdl.attention.config import ArrayConfig
 from hdl.attention.formats import FORMATS
 from hdl.attention.gearbox import Gearbox
 from hdl.attention.packing import is_format
+from hdl.attention.places import places_in
 from hdl.attention.row import query_address
 from hdl.attention.tiles import key_place_bits, scales_in, value_place_bits
 from hdl.common.arithmetic import wire
@@ -31,6 +32,7 @@ class Filler(wiring.Component):
     write_query, query_word : one bit for each row, and where in the row's queries
     write_key, key_place, write_value, value_place, write_slot : of `Tiles`
     scales_out : which words are scales, with blocks only
+    places_out : which words are places, with sparse layers only
     queries_there, keys_there, values_there : pulses: it was the last
     """
 
@@ -56,6 +58,7 @@ class Filler(wiring.Component):
                 "keys_there": Out(1),
                 "values_there": Out(1),
                 **({"scales_out": Out(scales_in(config))} if config.has_blocks else {}),
+                **({"places_out": Out(places_in(config))} if config.sparse else {}),
             }
         )
 
@@ -72,7 +75,7 @@ class Filler(wiring.Component):
         last = wire(m, count == fill.words, "last")
         word_now = wire(m, Mux(begun, word, 0), "word_now")
         row_end = wire(m, word_now == fill.row_words, "row_end")
-        scales, spare, again = self._elements(m, word_now, row_end)
+        header, spare, again = self._elements(m, word_now, row_end)
         taken = wire(m, self.fill.valid & (self.words.valid | fill.nothing | spare), "taken")
         moves = wire(m, taken & ~again, "moves")
         anew = wire(m, fill.begins & ~begun, "anew")
@@ -96,13 +99,22 @@ class Filler(wiring.Component):
             ]
         with m.If(taken):
             next_place = (place_now | Mux(row_end & ~again, parts - 1, 0)) + 1
-            m.d.sync += place.eq(Mux(scales, place_now, next_place))
+            m.d.sync += place.eq(Mux(header, place_now, next_place))
 
         content, place_in_row = self.words.payload, word_now
         if config.has_blocks:
-            content, place_in_row = self._blocks(m, taken, scales, word_now, row_end & ~again)
+            content, place_in_row = self._blocks(m, taken, header, word_now, row_end & ~again)
         is_kind = {kind: wire(m, taken & (fill.kind == kind), f"is_{kind.name.lower()}") for kind in Kind}
-        lane = wire(m, (1 << row_now[: config.lane_bits])[: config.lanes], "lane")
+        lane = wire(m, (1 << self._lane(row_now))[: config.lanes], "lane")
+        if config.dual_issue:  # a lane's second key in the upper half of what its buffer has of a tile
+            top = self._word_bits - 1
+            place_in_row = Cat(place_in_row[:top], place_in_row[top] | (fill.dual & row_now[0]))
+        if config.sparse:
+            m.d.sync += [
+                self.places_out.write.eq(is_kind[Kind.KEYS] & header),
+                self.places_out.key.eq(row_now),
+                self.places_out.word.eq(word_now),
+            ]
         block_bits = len(self.query_word) - self._word_bits - 1
         m.d.sync += [
             self.data.eq(Mux(fill.nothing, 0, content)),
@@ -110,16 +122,16 @@ class Filler(wiring.Component):
             self.write_descriptor.eq(is_kind[Kind.DESCRIPTOR]),
             self.write_query.eq(Mux(is_kind[Kind.QUERIES], 1 << row_now[:row_bits], 0)),
             self.query_word.eq(Cat(word_now[: self._word_bits], row_now[row_bits : row_bits + block_bits], half)),
-            self.write_key.eq(is_kind[Kind.KEYS] & ~scales),
+            self.write_key.eq(is_kind[Kind.KEYS] & ~header),
             self.key_place.eq(place_now),
-            self.write_value.eq(Mux(is_kind[Kind.VALUES] & ~scales, lane, 0)),
+            self.write_value.eq(Mux(is_kind[Kind.VALUES] & ~header, lane, 0)),
             self.value_place.eq(place_in_row),
             self.write_slot.eq(Mux(fill.kind == Kind.KEYS, key_slot, value_slot)),
         ]
         if config.has_blocks:
             m.d.sync += [
-                self.scales_out.write_key.eq(is_kind[Kind.KEYS] & scales),
-                self.scales_out.write_value.eq(Mux(is_kind[Kind.VALUES] & scales, lane, 0)),
+                self.scales_out.write_key.eq(is_kind[Kind.KEYS] & header),
+                self.scales_out.write_value.eq(Mux(is_kind[Kind.VALUES] & header, lane, 0)),
                 self.scales_out.key.eq(row_now),
                 self.scales_out.word.eq(word_now),
                 self.scales_out.packing.eq(fill.packing),
@@ -137,31 +149,38 @@ class Filler(wiring.Component):
                 m.d.sync += pointer.eq(pointer + 1)
         return m
 
+    def _lane(self, row):
+        """Of a key of a tile."""
+        low = row[: self._config.lane_bits]
+        return Mux(self.fill.payload.dual, row[1:][: len(low)], low) if self._config.dual_issue else low
+
     def _elements(self, m, word_now, row_end):
-        """Whether the word is one of scales; whether it is left over from the memory word before (`spare`), and whether
-        a word will be of this one (`again`)."""
-        scales, spare, again = Signal(name="scales"), Signal(name="spare"), Signal(name="again")
+        """Whether the word is before a row's elements, of scales or of places; whether it is left over from the memory
+        word before (`spare`), and whether a word will be of this one (`again`)."""
+        header, spare, again = Signal(name="header"), Signal(name="spare"), Signal(name="again")
+        if self._config.sparse:
+            m.d.comb += header.eq(word_now < self.fill.payload.place_words)
         if self._config.has_blocks:
             packing = self.fill.payload.packing
             self._phase = phase = Signal(2)
-            six = wire(m, is_format(self._config, packing.format, lambda each: each.bits == 6) & ~scales, "six")
+            six = wire(m, is_format(self._config, packing.format, lambda each: each.bits == 6) & ~header, "six")
             # A row of 4n + 3 words of elements ends with the third of them.
             ends = row_end & (packing.scales[:2].all() if self._config.bus_bytes == SIX_BIT_BLOCK else 0)
             m.d.comb += [
-                scales.eq(word_now < packing.scale_words),
+                header.eq(word_now < packing.scale_words),
                 spare.eq(six & (phase == 3)),
                 again.eq(six & (phase == 2) & ~ends),
             ]
             self._six = six
-        return scales, spare, again
+        return header, spare, again
 
-    def _blocks(self, m, taken, scales, word_now, row_end):
+    def _blocks(self, m, taken, header, word_now, row_end):
         """The word with a byte for each element of 6 bits, and its place among the row's elements."""
         phase, element = self._phase, Signal.like(self.value_place, name="element", reset_less=True)
         element_now = wire(m, Mux(word_now.any(), element, 0), "element_now")
         with m.If(taken):
             m.d.sync += [
-                element.eq(Mux(scales, 0, element_now + 1)),
+                element.eq(Mux(header, 0, element_now + 1)),
                 phase.eq(Mux(row_end | ~self._six, 0, phase + 1)),
             ]
         if not any(each.bits == 6 for each in self._config.built_formats.values()):

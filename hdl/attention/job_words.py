@@ -48,10 +48,12 @@ FIELDS = {
     "v_format": JobField(1, 24, 4, most=8),
     "o_format": JobField(1, 28, 2, most=2),
     "relu": JobField(1, 30, 1),
+    "dual": JobField(1, 31, 1),
     "a": JobField(2, 0, 16),
     "h": JobField(2, 16, 5, least=1),
     "fraction": JobField(2, 21, 5, least=0, most=16),
     "step": JobField(2, 26, 3),
+    "sparse": JobField(2, 29, 1),
     "q_address": JobField(3, 0, 32),
     "q_stride": JobField(4, 0, 32),
     "k_address": JobField(5, 0, 32),
@@ -71,7 +73,7 @@ FIELDS = {
 """All that a job has. Every other bit is reserved: a job that has one set is bad."""
 
 OPTIONAL = frozenset(
-    {"k_format", "v_format", "o_format", "k_exponent", "v_exponent", "linear", "relu", "after"},
+    {"k_format", "v_format", "o_format", "k_exponent", "v_exponent", "linear", "relu", "after", "dual", "sparse"},
 )
 """Fields that are 0 where a job does not name them."""
 

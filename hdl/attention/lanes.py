@@ -2,12 +2,40 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Module, Signal, signed
+from amaranth.hdl import Module, Signal, Value, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from hdl.attention.config import ArrayConfig
 from hdl.common.arithmetic import register
+
+SECOND_BITS = 4
+"""Of a lane's second streamed operand, two's complement."""
+
+PLACE_BITS = 2
+"""Of a kept weight's place among the four of its group."""
+
+
+def beat_members(config: ArrayConfig) -> dict[str, int]:
+    """Bits of what comes to the lanes of all rows alike; with wide jobs, to those of `WideLanes`."""
+    members = {"load": config.lanes, "swap": 1, "streamed": config.streamed_bits * config.lanes}
+    if config.wide:
+        members |= {"load_second": config.lanes}
+    if config.dual_issue:
+        members |= {"seconds": SECOND_BITS * config.lanes}
+    if config.sparse:
+        members |= {"places": PLACE_BITS * config.lanes}
+    return members
+
+
+def tree(m: Module, level: list[Value]) -> Value:
+    """The sum of numbers of two's complement, a power of two of them; a cycle for each level."""
+    height = 0
+    while len(level) > 1:
+        height += 1
+        pairs = zip(level[::2], level[1::2], strict=True)
+        level = [register(m, a + b, f"sum_{height}_{k}").as_signed() for k, (a, b) in enumerate(pairs)]
+    return level[0]
 
 
 class Lanes(wiring.Component):
@@ -28,10 +56,8 @@ class Lanes(wiring.Component):
         self._config = config
         super().__init__(
             {
-                "load": In(config.lanes),
+                **{name: In(bits) for name, bits in beat_members(config).items()},
                 "stationary": In(signed(config.stationary_bits)),
-                "swap": In(1),
-                "streamed": In(config.streamed_bits * config.lanes),
                 "sum": Out(signed(config.partial_bits)),
             }
         )
@@ -51,10 +77,5 @@ class Lanes(wiring.Component):
             product = Signal(signed(config.product_bits), name=f"product_{lane}", reset_less=True)
             m.d.sync += product.eq(active * streamed)  # |product| <= 2**p_bits * 2**(streamed_bits - 1)
             level.append(product)
-        height = 0
-        while len(level) > 1:
-            height += 1
-            pairs = zip(level[::2], level[1::2], strict=True)
-            level = [register(m, a + b, f"sum_{height}_{k}").as_signed() for k, (a, b) in enumerate(pairs)]
-        m.d.comb += self.sum.eq(level[0])
+        m.d.comb += self.sum.eq(tree(m, level))
         return m

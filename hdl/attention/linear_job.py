@@ -11,9 +11,10 @@ from amaranth.lib import data
 from hdl.attention.config import ArrayConfig
 from hdl.attention.job_words import FIELDS, OUTPUT_BITS
 from hdl.attention.packing import built_folds, folds, is_format
+from hdl.attention.tile_size import whole_tiles
 from hdl.common.arithmetic import wire
 
-ZERO_FIELDS = ("v_address", "v_stride", "step", "sink", "lo", "hi", "fraction", "key")
+ZERO_FIELDS = ("v_address", "step", "sink", "lo", "hi", "fraction", "key")
 ZERO_FIELDS += ("v_format", "k_exponent", "v_exponent")
 """Of a linear layer's job: they have no meaning there."""
 
@@ -52,16 +53,18 @@ def impossible(config: ArrayConfig, job: data.View) -> list[Value]:
         (job.chunks > config.most_chunks) & ~whole.any(),
         ~job.first | ~job.last,
         Cat(getattr(job, name) for name in ZERO_FIELDS).any(),
-        job.keys != job.tiles << config.lane_bits,
+        job.v_stride.any() & ~whole.any(),
+        job.keys != whole_tiles(config, job.tiles, job.dual | job.sparse),
     ]
     reasons += [
         whole[place] & (job.rows > config.rows * (config.subtiles // parts)) for place, parts in _numbered(config)
     ]
     reasons += [~is_format(config, job.k_format, lambda each: not each.block)]
     reasons += [
-        whole.any() & is_format(config, job.k_format, lambda each, fold=fold: folds(each) == fold)
+        whole.any() & ~job.sparse & is_format(config, job.k_format, lambda each, fold=fold: folds(each) == fold)
         for fold in built_folds(config)
         if (config.dim >> fold) % config.bus_bytes
     ]
+    reasons += [job.dual & ~is_format(config, job.k_format, lambda each: folds(each) > 0)]
     reasons += [job.o_format == code for code, bits in enumerate(OUTPUT_BITS) if config.lanes * bits % config.bus_bits]
     return reasons

@@ -10,6 +10,7 @@ from amaranth.lib.wiring import In, Out
 
 from hdl.attention.config import ArrayConfig
 from hdl.attention.job_words import FIELDS, OUTPUT_BITS
+from hdl.attention.tile_size import last_key
 from hdl.common.arithmetic import register, wire
 from hdl.common.ram import Ram
 
@@ -19,7 +20,7 @@ HALVES = 2
 
 def most_tile_words(config: ArrayConfig) -> int:
     """Memory words of a row's outputs of a tile, of 16 bits each."""
-    return config.lanes * OUTPUT_BITS[0] // config.bus_bits
+    return config.tile_keys * OUTPUT_BITS[0] // config.bus_bits
 
 
 def scaled_layout(config: ArrayConfig) -> data.StructLayout:
@@ -28,11 +29,12 @@ def scaled_layout(config: ArrayConfig) -> data.StructLayout:
     return data.StructLayout(
         {
             "valid": 1,
-            "key": config.lane_bits,
+            "key": config.tile_key_bits,
             "place": (config.rows_per_unit - 1).bit_length(),
             "last_row": range(config.rows),
             "relu": 1,
             "o_format": FIELDS["o_format"].bits,
+            **({"wide": 1} if config.wide else {}),
         }
     )
 
@@ -117,10 +119,12 @@ class LinearOutputs(wiring.Component):
         for width in OUTPUT_BITS:
             low = (config.bus_bits // width).bit_length() - 1
             fulls.append(packed.key[:low].all())
-            places.append(packed.key[low:] if low < config.lane_bits else Const(0, 1))
+            places.append(packed.key[low:] if low < config.tile_key_bits else Const(0, 1))
         half = Signal()
         last_place = packed.place == config.rows_per_unit - 1 if len(packed.place) else 1
-        end = wire(m, packed.valid & packed.key.all() & last_place, "end")
+        end = wire(
+            m, packed.valid & last_key(config, packed.key, packed.wide if config.wide else 0) & last_place, "end"
+        )
         with m.If(end):
             m.d.sync += half.eq(~half)
         where = Signal(word_address(config))

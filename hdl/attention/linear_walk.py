@@ -13,7 +13,7 @@ from hdl.attention.softmax import tile_layout
 from hdl.attention.walk import KEPT_FIELDS, WALK_FIELDS, Walk, walk_layout
 from hdl.common.arithmetic import wire
 
-LAYER_FIELDS = ("linear", "relu")
+LAYER_FIELDS = ("linear", "relu", "sparse")
 """Of a job: what the array needs to know beside `WALK_FIELDS` where it does linear layers."""
 
 
@@ -32,7 +32,7 @@ class LinearWalk(wiring.Component):
     -------
     job : taken when the one before is walked through
     valid : there is a pass; `next` goes on to the following one
-    chunks, k_format, tile : of it
+    chunks, k_format, dual, sparse, tile : of it
     queries : where the block's rows of this part lie among the queries
     first_part, last_part : of its tile
     last_block : of its part
@@ -48,6 +48,8 @@ class LinearWalk(wiring.Component):
                 "valid": Out(1),
                 "chunks": Out(FIELDS["chunks"].bits),
                 "k_format": Out(FIELDS["k_format"].bits),
+                "dual": Out(1),
+                "sparse": Out(1),
                 "tile": Out(tile_layout(config)),
                 "queries": Out(range(config.subtiles)),
                 "first_part": Out(1),
@@ -73,6 +75,8 @@ class LinearWalk(wiring.Component):
             self.job.ready.eq(~self.valid | (tile_end & (tiles == 1))),
             self.chunks.eq(job.chunks),
             self.k_format.eq(job.k_format),
+            self.dual.eq(job.dual),
+            self.sparse.eq(job.sparse),
             self.queries.eq(place),
             self.first_part.eq(~part.any()),
             self.last_part.eq(part == job.parts - 1),
@@ -85,6 +89,7 @@ class LinearWalk(wiring.Component):
             self.tile.linear.eq(1),
             self.tile.relu.eq(job.relu),
             self.tile.o_format.eq(job.o_format),
+            *([self.tile.wide.eq(job.dual | job.sparse)] if config.wide else []),
         ]
         with m.If(self.job.ready):
             m.d.sync += [self.valid.eq(self.job.valid), job.eq(given), tiles.eq(given.tiles)]
@@ -104,7 +109,7 @@ class Order(wiring.Component):
 
     Members
     -------
-    linear : the job is a linear layer
+    linear : the job is a linear layer; `sparse`, one that keeps two of four weights
     """
 
     def __init__(self, config: ArrayConfig):
@@ -119,6 +124,7 @@ class Order(wiring.Component):
                 "tile": Out(tile_layout(config)),
                 "queries": Out(range(config.subtiles)),
                 "linear": Out(1),
+                "sparse": Out(1),
                 "first_part": Out(1),
                 "last_part": Out(1),
                 "last_block": Out(1),
@@ -145,6 +151,7 @@ class Order(wiring.Component):
             self.valid.eq(heads.valid | layers.valid),
             self.unneeded.eq(heads.unneeded & ~layers.valid),
             self.linear.eq(layers.valid),
+            self.sparse.eq(layers.valid & layers.sparse),
             self.queries.eq(Mux(layers.valid, layers.queries, heads.tile.block)),
             self.first_part.eq(~layers.valid | layers.first_part),
             self.last_part.eq(~layers.valid | layers.last_part),
@@ -152,6 +159,6 @@ class Order(wiring.Component):
             self.o_format.eq(heads.o_format),
             self.v_format.eq(heads.v_format),
         ]
-        for name in ("chunks", "k_format", "tile", "last_block", "last_tile"):
+        for name in ("chunks", "k_format", "dual", "tile", "last_block", "last_tile"):
             m.d.comb += getattr(self, name).eq(Mux(layers.valid, getattr(layers, name), getattr(heads, name)))
         return m

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Array, Const, Module, Mux, Signal
+from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hdl.attention.commands import log2, word_address_bits
 from hdl.attention.config import ArrayConfig
+from hdl.attention.counter import Counter
 from hdl.attention.job_words import FIELDS, OUTPUT_BITS
 from hdl.attention.linear_outputs import HALVES, most_tile_words, word_address
-from hdl.attention.passes import Counter
 from hdl.common.arithmetic import register, wire
 from hdl.common.axi import packet_stream
 from hdl.common.bursts import Bursts, burst_layout
@@ -25,7 +25,7 @@ QUEUED_WORDS = 9
 def layer_layout() -> data.StructLayout:
     """A linear layer for the writer."""
     tiles, o_format = FIELDS["tiles"].bits, FIELDS["o_format"].bits
-    return data.StructLayout({"rows": 16, "tiles": tiles, "o_format": o_format, "address": 32, "stride": 32})
+    return data.StructLayout({"rows": 16, "tiles": tiles, "o_format": o_format, "wide": 1, "address": 32, "stride": 32})
 
 
 class LinearWriter(wiring.Component):
@@ -106,13 +106,15 @@ class LinearWriter(wiring.Component):
         ]
         with m.State("REST"):
             m.d.comb += self._jobs.o.ready.eq(1)
-            words = [config.lanes * bits // config.bus_bits for bits in OUTPUT_BITS]
+            sizes = [max(1, config.lanes * bits // config.bus_bits) for bits in (*OUTPUT_BITS, 0)]
+            words = [size << wide for wide in range(1 + config.wide) for size in sizes]
+            chosen = Cat(job.o_format, job.wide) if config.wide else job.o_format
             m.d.sync += [
                 kept.eq(job),
                 tiles.eq(job.tiles),
                 rows.eq(job.rows),
                 row.address.eq(job.address[low:]),
-                row.words.eq(Array(Const(max(1, each) - 1, self._words_bits) for each in (*words, 1))[job.o_format]),
+                row.words.eq(Array(Const(each - 1, self._words_bits) for each in words)[chosen]),
                 tile_address.eq(job.address[low:]),
             ]
             with m.If(self._jobs.o.valid):

@@ -13,7 +13,8 @@ from hdl.attention.descriptor import DESCRIPTOR_BYTES, job_layout
 from hdl.attention.linear_job import parts_bits
 from hdl.attention.linear_walk import LAYER_FIELDS, order_layout
 from hdl.attention.linear_writer import layer_layout
-from hdl.attention.packing import RowPacking, folded
+from hdl.attention.packing import RowPacking
+from hdl.attention.tile_size import tile_size, whole_tiles
 from hdl.attention.walk import WALK_FIELDS
 from hdl.common.arithmetic import delayed, wire
 
@@ -122,6 +123,7 @@ class Loader(wiring.Component):
             self.layer.payload.rows.eq(job.rows),
             self.layer.payload.tiles.eq(job.tiles),
             self.layer.payload.o_format.eq(job.o_format),
+            self.layer.payload.wide.eq(job.dual | job.sparse),
             self.layer.payload.address.eq(job.o_address),
             self.layer.payload.stride.eq(job.o_stride),
         ]
@@ -187,13 +189,16 @@ class Loader(wiring.Component):
         keys = Signal(24, reset_less=True)
         chunks = wire(m, self._part_chunks(), "part_chunks")
         row_words = wire(m, (chunks << log2(config.lanes // config.bus_bytes))[:8] - 1, "row_words")[:8]
-        packed = {
-            name: RowPacking(m, config, chunks, getattr(job, f"{name}_format"), getattr(job, f"{name}_exponent"), name)
-            for name in ("kv" if config.formats else "")
-        }
+        packed = {}
+        for name in "kv" if config.formats or config.sparse else "":
+            code, exponent = getattr(job, f"{name}_format"), getattr(job, f"{name}_exponent")
+            sparse = job.sparse if config.sparse and name == "k" else None
+            packed[name] = RowPacking(m, config, chunks, code, exponent, name, sparse)
         self._row_words = row_words
         self._weight_words = packed["k"].row_words if packed else row_words
-        tile_rows = wire(m, Mux(keys >= config.lanes, config.lanes, keys), "tile_rows")
+        self._place_words = packed["k"].place_words if packed else Const(0, 1)
+        size = tile_size(config, job.dual)
+        tile_rows = wire(m, Mux(keys >= size, size, keys), "tile_rows")
 
         def ask(kind, name, address, rows):
             """Offers an item when there is room for it; whether it was taken."""
@@ -202,6 +207,7 @@ class Loader(wiring.Component):
                 if name[0] in packed:
                     words = packed[name[0]].row_words
                     besides = {"packing": packed[name[0]].layout} if config.has_blocks else {}
+                    besides |= {"dual": job.dual} if config.dual_issue else {}
                 self._ask(m, kind, address, getattr(job, f"{name[0]}_stride")[low:], rows, words, **besides)
             taken = wire(m, room[name].any & self.item.ready, f"{name}_asked")
             m.d.comb += room[name].less.eq(taken)
@@ -213,10 +219,10 @@ class Loader(wiring.Component):
             with m.If(ask(Kind.QUERIES, "queries", job.q_address[low:], job.rows)):
                 m.next = "KEYS"
         with m.State("KEYS"), m.If(ask(Kind.KEYS, "keys", addresses["k"], tile_rows)):
-            m.d.sync += addresses["k"].eq(addresses["k"] + (job.k_stride[low:] << log2(config.lanes)))
+            m.d.sync += addresses["k"].eq(addresses["k"] + whole_tiles(config, job.k_stride[low:], job.dual))
             m.next = "VALUES"
         with m.State("VALUES"), m.If(ask(Kind.VALUES, "values", addresses["v"], tile_rows)):
-            m.d.sync += addresses["v"].eq(addresses["v"] + (job.v_stride[low:] << log2(config.lanes)))
+            m.d.sync += addresses["v"].eq(addresses["v"] + whole_tiles(config, job.v_stride[low:], job.dual))
             m.d.sync += [keys.eq(keys - tile_rows), tiles.eq(tiles - 1)]
             m.next = "KEYS"
             with m.If(tiles == 1):
@@ -230,9 +236,12 @@ class Loader(wiring.Component):
         at, tile_at = self._addresses["k"], self._addresses["v"]
         part = Signal(range(config.subtiles))
         last_part = wire(m, part == self._parts - 1, "last_part")
-        following = wire(m, tile_at + (job.k_stride[low:] << config.lane_bits), "following")
+        wide = job.dual | job.sparse
+        following = wire(m, tile_at + whole_tiles(config, job.k_stride[low:], wide), "following")
+        outputs, of_row = tile_size(config, wide), {"place_words": self._place_words} if config.sparse else {}
         begun, inputs_next = wire(m, part.any(), "part_begun"), Signal.like(at, name="inputs_next", reset_less=True)
         inputs_at = wire(m, Mux(begun, inputs_next, job.q_address[low:]), "inputs_at")
+        part_stride = wire(m, Mux(job.v_stride.any(), job.v_stride[low:], self._weight_words + 1), "part_stride")
         with m.State("INPUTS"):
             of_part = {"onward": begun, "partial": ~last_part}
             m.d.sync += [at.eq(job.k_address[low:]), tile_at.eq(job.k_address[low:])]
@@ -244,11 +253,10 @@ class Loader(wiring.Component):
                     with m.If(last_part):
                         m.next = "WEIGHTS"
         with m.State("WEIGHTS"), m.If(room["keys"].any):
-            self._ask(m, Kind.KEYS, at, job.k_stride[low:], config.lanes, self._weight_words)
+            self._ask(m, Kind.KEYS, at, job.k_stride[low:], outputs, self._weight_words, **of_row)
             with m.If(self.item.ready):
                 m.d.comb += room["keys"].less.eq(1)
-                weight_words = folded(config, Const(part_words), job.k_format)
-                m.d.sync += [part.eq(Mux(last_part, 0, part + 1)), at.eq(at + weight_words)]
+                m.d.sync += [part.eq(Mux(last_part, 0, part + 1)), at.eq(at + part_stride)]
                 with m.If(last_part):
                     m.d.sync += [at.eq(following), tile_at.eq(following), tiles.eq(tiles - 1)]
                     with m.If(tiles == 1):

@@ -7,10 +7,11 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hdl.attention.config import ArrayConfig
+from hdl.attention.counter import Counter
 from hdl.attention.divider import Divider, group_bits
-from hdl.attention.passes import Counter, drain_layout
 from hdl.attention.reciprocal import reciprocal_layout
 from hdl.attention.row import power_bits
+from hdl.attention.work import drain_layout
 from hdl.common.arithmetic import register, wire
 from hdl.common.repeated import Pattern
 

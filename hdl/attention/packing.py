@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import reduce
 from operator import or_
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, ValueLike
 from amaranth.lib import data
 
 from hdl.attention.config import ArrayConfig
@@ -58,6 +58,16 @@ def by_block(config: ArrayConfig, elements: Value, code: Value) -> Value:
     return found
 
 
+def chunks_of_word(config: ArrayConfig) -> int:
+    """Wide chunks whose places, 2 bits for each of C kept elements, fill a memory word."""
+    return config.bus_bits // (2 * config.lanes)
+
+
+def most_place_words(config: ArrayConfig) -> int:
+    """Memory words that the places of the longest sparse row, or part of one, take."""
+    return -(-config.most_chunks // (2 * chunks_of_word(config)))
+
+
 def most_blocks(config: ArrayConfig) -> int:
     """Scales of the longest row; configs with blocks only."""
     return -(-config.dim // (1 << block_logs(config)[0]))
@@ -83,22 +93,40 @@ class RowPacking:
     Attributes
     ----------
     row_words : memory words of a row less one
+    place_words : of those, how many a sparse row's places take, a cycle after the fields
     layout : `packing_layout` of the row; None in configs without blocks
 
     Parameters
     ----------
     chunks, code, exponent : fields of the job
+    sparse : of them where rows can be sparse
     name : of the signals
     """
 
-    def __init__(self, m: Module, config: ArrayConfig, chunks: Value, code: Value, exponent: Value, name: str):
+    def __init__(
+        self,
+        m: Module,
+        config: ArrayConfig,
+        chunks: Value,
+        code: Value,
+        exponent: Value,
+        name: str,
+        sparse: ValueLike | None = None,
+    ):
         parts = config.lanes // config.bus_bytes
+        self.place_words: Value = Const(0, 1)
+        if sparse is not None:
+            wide_chunks, of_word = chunks >> 1, chunks_of_word(config)
+            words = (wide_chunks + of_word - 1) >> (of_word.bit_length() - 1)
+            self.place_words = register(m, Mux(sparse, words, 0)[:ROW_WORD_BITS], f"{name}_place_words")
+            chunks = wire(m, Mux(sparse, wide_chunks, chunks), f"{name}_kept_chunks")
         whole = wire(m, (chunks << (parts.bit_length() - 1))[:ROW_WORD_BITS], f"{name}_whole")
         words = folded(config, whole, code, up=True)
         of_six = is_format(config, code, lambda each: each.bits == 6)
         elements = register(m, Mux(of_six, whole - (whole >> 2), words)[:ROW_WORD_BITS], f"{name}_element_words")
         if not config.has_blocks:
-            self.row_words, self.layout = register(m, (elements - 1)[:ROW_WORD_BITS], f"{name}_row_words"), None
+            words = elements + self.place_words - 1
+            self.row_words, self.layout = register(m, words[:ROW_WORD_BITS], f"{name}_row_words"), None
             return
         self.layout = Signal(packing_layout(config), name=f"{name}_packing", reset_less=True)
         scales = register(
@@ -129,4 +157,7 @@ def cannot_be_packed(config: ArrayConfig, job: Value) -> Value:
             is_format(config, code, lambda each, log=log: each.block == 1 << log) & elements[:log].any()
             for log in block_logs(config)
         ]
-    return Cat(reasons).any()
+    if config.dual_issue:
+        both = [is_format(config, getattr(job, f"{name}_format"), lambda each: folds(each) == 1) for name in "kv"]
+        reasons.append(job.dual & ~Cat(both).all())
+    return Cat(reasons, job.sparse).any()

@@ -2,56 +2,26 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import data, fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hdl.attention.aligner import output_beat
 from hdl.attention.config import LEAST_OPERAND_CYCLES, ArrayConfig
 from hdl.attention.counter import Counter
-from hdl.attention.job_words import FIELDS
 from hdl.attention.linear_walk import Order, order_layout
 from hdl.attention.packing import FORMAT_BITS, folded
 from hdl.attention.row import power_bits, stationary_step
 from hdl.attention.scores import score_beat
 from hdl.attention.softmax import tile_layout
+from hdl.attention.tile_size import last_key, next_key, tile_size
 from hdl.attention.turns import TURN_CYCLES
 from hdl.attention.walk import Walk
+from hdl.attention.work import drain_layout, work_layout
 from hdl.common.arithmetic import delayed, wire
 
 QUEUED = 16
 """Blocks' tiles between their two passes: no more than banks of scores and of probabilities."""
-
-
-def drain_layout(config: ArrayConfig) -> data.StructLayout:
-    """A finished block for the normaliser: its last row, columns less one, fraction bits and format of its outputs."""
-    shapes = {"last_row": range(config.rows), "last_column": range(config.dim)}
-    return data.StructLayout(shapes | {name: FIELDS[name].bits for name in ("fraction", "o_format")})
-
-
-def work_layout(config: ArrayConfig) -> data.StructLayout:
-    """What the array does at a time: a chunk of a pass over keys (`query`), or a pass over values. A linear layer's
-    `block` is one of queries of a part; its `sums` are another's."""
-    return data.StructLayout(
-        {
-            "query": 1,
-            "block": power_bits(config.subtiles),
-            **({"sums": power_bits(config.subtiles)} if config.linear else {}),
-            "chunk": power_bits(config.most_chunks),
-            "first": 1,
-            "last": 1,
-            "half": 1,
-            "slot": config.slot_bits,
-            "bank": 2,
-            "final": 1,
-            "drain": power_bits(config.subtiles),
-            "frees_tile": 1,
-            "frees_queries": 1,
-            "step": FIELDS["chunks"].bits,
-            "last_beat": range(config.dim),
-            **({"format": FORMAT_BITS} if config.formats else {}),
-        }
-    )
 
 
 class Passes(wiring.Component):
@@ -96,6 +66,7 @@ class Passes(wiring.Component):
                 "slot": Out(config.slot_bits),
                 "chunk": Out(power_bits(config.most_chunks)),
                 "format": Out(FORMAT_BITS),
+                **{name: Out(1) for name in ("dual", "sparse") if name in work_layout(config).members},
                 "score_beat": Out(score_beat(config)),
                 "output_beat": Out(output_beat(config)),
             }
@@ -107,8 +78,8 @@ class Passes(wiring.Component):
         chosen, load = Signal(work_layout(config)), Signal(work_layout(config), reset_less=True)
         now = Signal(work_layout(config), reset_less=True)
         loading, loaded, beating = Signal(), Signal(), Signal()
-        lane, place = Signal(config.lane_bits), Signal(range(config.dim))
-        last_lane = wire(m, loading & (lane == config.lanes - 1), "last_lane")
+        lane, place = Signal(config.tile_key_bits), Signal(range(config.dim))
+        last_lane = wire(m, loading & last_key(config, lane, load.wide if config.wide else 0), "last_lane")
         last_beat = wire(m, beating & (place == now.last_beat), "last_beat")
         fire = wire(m, (loaded | last_lane) & (~beating | last_beat), "fire")
         free = wire(m, fire | ~(loading | loaded), "free")
@@ -127,14 +98,16 @@ class Passes(wiring.Component):
         with m.Elif(last_lane):
             m.d.sync += loading.eq(0)
         with m.If(loading):
-            m.d.sync += lane.eq(lane + 1)
+            m.d.sync += lane.eq(next_key(config, lane, load.wide if config.wide else 0))
         step = Signal(stationary_step(config))
         m.d.comb += [
             # Shadows take what is next no sooner than the beats before have come to the lanes.
             self.step.eq(delayed(m, step.as_value(), config.operand_cycles - LEAST_OPERAND_CYCLES, "step")),
             step.load.eq(loading),
             step.query.eq(load.query),
-            step.query_address.column.eq(Cat(lane, load.chunk)),
+            *([step.wide.eq(load.wide)] if config.wide else []),
+            # A wide chunk is two, of which the first one's number is even.
+            step.query_address.column.eq(Cat(lane[: config.lane_bits], load.chunk | lane[config.lane_bits :])),
             step.query_address.block.eq(load.block),
             step.query_address.half.eq(load.half),
             step.probability_address.key.eq(lane),
@@ -144,10 +117,15 @@ class Passes(wiring.Component):
 
         # Beats of what is loaded.
         word = Signal.like(self.key_word, name="word", reset_less=True)
-        first_word = load.chunk
+        first_word, chunk_now = (load.stored, now.stored) if config.wide else (load.chunk, now.chunk)
         if config.formats:
-            first_word = wire(m, folded(config, load.chunk, load.format), "first_word")
-            m.d.comb += [self.chunk.eq(now.chunk), self.format.eq(now.format)]
+            first_word = wire(m, folded(config, first_word, load.format), "first_word")
+            m.d.comb += self.format.eq(now.format)
+        if config.formats or config.wide:
+            m.d.comb += self.chunk.eq(chunk_now)
+        for name in ("dual", "sparse"):
+            if name in now.shape().members:
+                m.d.comb += getattr(self, name).eq(getattr(now, name))
         with m.If(fire):
             m.d.sync += [now.eq(load), beating.eq(1), place.eq(0), word.eq(first_word)]
         with m.Elif(beating):
@@ -203,6 +181,7 @@ class Passes(wiring.Component):
                 "last_block": 1,
                 "unneeded": 1,
                 **({"format": FORMAT_BITS} if config.formats else {}),
+                **({"dual": 1} if config.dual_issue else {}),
             }
         )
         m.submodules.tiles = tiles = fifo.SyncFIFO(width=tile_layout(config).size, depth=QUEUED)
@@ -218,7 +197,7 @@ class Passes(wiring.Component):
             for name in ("key_slot", "value_slot", "score_bank", "bank")
         )
         inside = wire(m, chunk.any(), "inside")
-        last_chunk = wire(m, chunk == walk.chunks - 1, "last_chunk")
+        kept, last_chunk, following, wide = self._chunks(m, walk, chunk)
         room = wire(m, ~head.final | there["drains"], "room")
         values_wait = wire(m, queue.r_rdy & ~head.unneeded & there["probabilities"] & there["values"], "values_wait")
         values_can = wire(m, values_wait & room, "values_can")
@@ -306,12 +285,13 @@ class Passes(wiring.Component):
             chosen.drain.eq(drain),
             chosen.frees_tile.eq(Mux(take_values, head.last_block, last_keys)),
             chosen.frees_queries.eq(last_keys & walk.last_tile),
-            chosen.step.eq(folded(config, walk.chunks, walk.k_format, up=True)),
-            chosen.last_beat.eq(Mux(take_values, last_column, config.lanes - 1)),
+            chosen.step.eq(folded(config, kept, walk.k_format, up=True)),
+            chosen.last_beat.eq(Mux(take_values, last_column, tile_size(config, wide) - 1)),
             *self._formats(walk, of_tile, head, chosen, take_values),
+            *self._of_wide(walk, of_tile, head, chosen, take_values, wide),
         ]
         with m.If(take_keys):
-            m.d.sync += chunk.eq(Mux(last_chunk, 0, chunk + 1))
+            m.d.sync += chunk.eq(Mux(last_chunk, 0, following))
         for pointer, moves in (
             (score_bank, closes_scores),
             (key_slot, leaves_tile),
@@ -338,6 +318,29 @@ class Passes(wiring.Component):
         m.submodules.walk = walk = Order(self._config) if self._config.linear else Walk(self._config)
         wiring.connect(m, wiring.flipped(self.job), walk.job)
         return walk
+
+    def _chunks(self, m, walk, chunk):
+        """Chunks of a key's row that lie in the buffer; whether the pass's chunk is its last, and which one follows;
+        whether it is a wide one, which are two."""
+        if not self._config.wide:
+            return walk.chunks, wire(m, chunk == walk.chunks - 1, "last_chunk"), chunk + 1, Const(0, 1)
+        self._sparse = sparse = walk.sparse if self._config.sparse else Const(0, 1)
+        self._stored = wire(m, Mux(sparse, chunk >> 1, chunk), "stored")
+        wide = wire(m, walk.dual | sparse, "wide")
+        kept = wire(m, Mux(sparse, walk.chunks >> 1, walk.chunks), "kept")
+        step = Mux(wide, 2, 1)
+        return kept, wire(m, chunk == walk.chunks - step, "last_chunk"), chunk + step, wide
+
+    def _of_wide(self, walk, of_tile, head, chosen, take_values, wide):
+        """What a wide job is, of a tile's values, which wait for their pass, and of what is chosen."""
+        config = self._config
+        if not config.wide:
+            return []
+        made = [chosen.wide.eq(Mux(take_values, head.dual if config.dual_issue else 0, wide))]
+        made.append(chosen.stored.eq(self._stored))
+        if config.dual_issue:
+            made += [of_tile.dual.eq(walk.dual), chosen.dual.eq(Mux(take_values, head.dual, walk.dual))]
+        return made + ([chosen.sparse.eq(self._sparse & ~take_values)] if config.sparse else [])
 
     def _ends(self, m, walk, opens, closes):
         """Of what opens and closes: what ends in scores, and what values follow. Of a linear layer only the last part

@@ -8,8 +8,9 @@ from amaranth.lib.wiring import In, Out
 
 from hdl.attention.chunk_shifter import SHIFT_BITS, ChunkShifter
 from hdl.attention.config import ArrayConfig
-from hdl.attention.lanes import Lanes
+from hdl.attention.lanes import Lanes, beat_members
 from hdl.attention.scores import Scores, score_beat
+from hdl.attention.wide_lanes import WideLanes
 from hdl.common.arithmetic import register
 from hdl.common.ram import ByteRam, Ram
 
@@ -26,19 +27,26 @@ def query_address(config: ArrayConfig) -> data.StructLayout:
 
 def probability_address(config: ArrayConfig) -> data.StructLayout:
     """Where a probability lies: key of the tile, and bank."""
-    return data.StructLayout({"key": config.lane_bits, "bank": 2})
+    return data.StructLayout({"key": config.tile_key_bits, "bank": 2})
 
 
 def stationary_step(config: ArrayConfig) -> data.StructLayout:
-    """A step of loading stationary operands: that a lane takes one, whether it is a query's channel, where it is."""
+    """A step of loading stationary operands: that a lane takes one, whether it is a query's channel, where it is; that
+    lanes take two each."""
     return data.StructLayout(
         {
             "load": 1,
             "query": 1,
+            **({"wide": 1} if config.wide else {}),
             "query_address": query_address(config),
             "probability_address": probability_address(config),
         }
     )
+
+
+def lanes_of(config: ArrayConfig) -> Lanes | WideLanes:
+    """A row's lanes; those of packed rows are others."""
+    return WideLanes(config) if config.wide else Lanes(config)
 
 
 class Row(wiring.Component):
@@ -52,6 +60,7 @@ class Row(wiring.Component):
     load : two cycles after a step, the lane that takes its operand
     swap : with a beat's operand's coming to the lanes
     streamed : C operands, `operand_cycles` after a beat was given
+    load_second, seconds, places : where there are wide jobs: of `WideLanes`, as `load` and `streamed`
     score_beat : two cycles before the beat's sum; with blocks, three cycles later
     key_amount : with blocks: of `ChunkShifter`
     sum : of a beat's products
@@ -72,7 +81,7 @@ class Row(wiring.Component):
                 "probability": In(config.p_bits + 1),
                 "step": In(stationary_step(config)),
                 "score_beat": In(score_beat(config)),
-                "score_address": In(range(config.banks * config.lanes)),
+                "score_address": In(range(config.banks * config.tile_keys)),
                 "score": Out(signed(config.score_bits)),
                 **({"key_amount": In(SHIFT_BITS)} if config.has_blocks else {}),
                 **self._lanes_members(),
@@ -84,9 +93,7 @@ class Row(wiring.Component):
         if config.packed_rows:
             return {"stationary": Out(signed(config.stationary_bits)), "sum": In(signed(config.partial_bits))}
         return {
-            "load": In(config.lanes),
-            "swap": In(1),
-            "streamed": In(config.streamed_bits * config.lanes),
+            **{name: In(bits) for name, bits in beat_members(config).items()},
             "sum": Out(signed(config.partial_bits)),
         }
 
@@ -116,14 +123,9 @@ class Row(wiring.Component):
         if config.packed_rows:
             m.d.comb += self.stationary.eq(stationary)
         else:
-            m.submodules.lanes = lanes = Lanes(config)
-            m.d.comb += [
-                lanes.load.eq(self.load),
-                lanes.stationary.eq(stationary),
-                lanes.swap.eq(self.swap),
-                lanes.streamed.eq(self.streamed),
-                self.sum.eq(lanes.sum),
-            ]
+            m.submodules.lanes = lanes = lanes_of(config)
+            m.d.comb += [getattr(lanes, name).eq(getattr(self, name)) for name in beat_members(config)]
+            m.d.comb += [lanes.stationary.eq(stationary), self.sum.eq(lanes.sum)]
 
         # Sums to the edge.
         m.d.comb += [

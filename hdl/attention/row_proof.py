@@ -75,7 +75,7 @@ class RowProof(wiring.Component):
             Assume(self._is_row(row)),
             Assume(fresh | _is_within(old, weight << value_log)),
             Assume((tile.m >= -MOST_EXPONENT) & (tile.m <= MOST_EXPONENT)),
-            Assume((tile.l <= config.lanes << config.p_bits) & (tile.any == tile.l.any())),
+            Assume((tile.l <= config.tile_keys << config.p_bits) & (tile.any == tile.l.any())),
             Assume(_is_within(sum_, tile.l << value_log)),
         ]
 

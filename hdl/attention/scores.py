@@ -14,7 +14,7 @@ from hdl.common.ram import Ram
 def score_beat(config: ArrayConfig) -> data.StructLayout:
     """What a row's edge does with a sum in a QK pass: the key within the tile, whether its chunk is the first and the
     last, and the bank of the finished scores; where linear layers come in parts, the block whose sums these are."""
-    shapes = {"take": 1, "key": config.lane_bits, "first": 1, "last": 1, "bank": 2}
+    shapes = {"take": 1, "key": config.tile_key_bits, "first": 1, "last": 1, "bank": 2}
     return data.StructLayout(shapes | ({"block": (config.subtiles - 1).bit_length()} if config.linear else {}))
 
 
@@ -34,7 +34,7 @@ class Scores(wiring.Component):
             {
                 "beat": In(score_beat(config)),
                 "sum": In(signed(config.score_bits + 1 if config.has_blocks else config.partial_bits)),
-                "read_address": In(range(config.banks * config.lanes)),
+                "read_address": In(range(config.banks * config.tile_keys)),
                 "score": Out(signed(config.score_bits)),
             }
         )
@@ -42,8 +42,8 @@ class Scores(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         config, bits = self._config, self._config.score_bits
-        m.submodules.sums = sums = Ram(bits, config.lanes * (config.subtiles if config.linear else 1))
-        m.submodules.finished = finished = Ram(bits, config.banks * config.lanes)
+        m.submodules.sums = sums = Ram(bits, config.tile_keys * (config.subtiles if config.linear else 1))
+        m.submodules.finished = finished = Ram(bits, config.banks * config.tile_keys)
         beat_1 = register(m, self.beat.as_value(), "beat_1")
         beat_2 = register(m, beat_1, "beat_2")
         beat_3 = register(m, beat_2, "beat_3")
@@ -64,7 +64,7 @@ class Scores(wiring.Component):
             sums.write.eq(done.take),
             sums.write_address.eq(self._place(done)),
             finished.write.eq(done.take & done.last),
-            finished.write_address.eq(done.key | (done.bank << config.lane_bits)),
+            finished.write_address.eq(done.key | (done.bank << config.tile_key_bits)),
             finished.read_address.eq(self.read_address),
             self.score.eq(finished.read_data),
         ]

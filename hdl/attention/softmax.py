@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -18,14 +18,17 @@ from hdl.attention.softmax_unit import (
     SoftmaxUnit,
     key_bounds,
 )
+from hdl.attention.tile_size import last_key, next_key
 from hdl.common.arithmetic import delayed, register, wire
 from hdl.common.repeated import Pattern
 
 
 def tile_layout(config: ArrayConfig) -> data.StructLayout:
     """A block's tile of scores: masks of its row 0, scale, which of the block's rows there are, and what its state is
-    to do: begin anew (`first`), end (`final`). Of a linear layer (`linear`): what becomes of its outputs."""
+    to do: begin anew (`first`), end (`final`). Of a linear layer (`linear`): what becomes of its outputs. A `wide` tile
+    has 2C keys."""
     of_layer = {"linear": 1, "relu": 1, "o_format": FIELDS["o_format"].bits} if config.linear else {}
+    of_layer |= {"wide": 1} if config.wide else {}
     return data.StructLayout(
         {
             **of_layer,
@@ -67,11 +70,11 @@ class Softmax(wiring.Component):
                 "score_bank_free": Out(1),
                 "ready": Out(1),
                 "bank_free": In(1),
-                "score_address": Out(range(config.banks * config.lanes)),
+                "score_address": Out(range(config.banks * config.tile_keys)),
                 "scores": In(config.rows * config.score_bits),
                 "place": Out(range(config.rows_per_unit)),
                 "bank": Out(2),
-                "key": Out(config.lane_bits),
+                "key": Out(config.tile_key_bits),
                 "write": Out(1),
                 "p": Out(config.units * (config.p_bits + 1)),
                 "plan_row": Out(range(config.rows)),
@@ -100,12 +103,14 @@ class Softmax(wiring.Component):
 
         # A tile is taken when its scores are there and a bank for its probabilities is free.
         waiting, free = Signal(3), Signal(3, init=config.banks)
-        row, key, score_bank, bank = Signal(place_bits), Signal(config.lane_bits), Signal(2), Signal(2)
+        row, key, score_bank, bank = Signal(place_bits), Signal(config.tile_key_bits), Signal(2), Signal(2)
         busy = Signal()
-        go = wire(m, self.tile.valid & waiting.any() & self._room(m, tile, free.any()), "go")
-        take = wire(m, busy | go, "take")
-        row_end = wire(m, key == config.lanes - 1, "row_end")
+        wide = tile.wide if config.wide else Const(0, 1)
+        row_end = wire(m, last_key(config, key, wide), "row_end")
         end = wire(m, busy & row_end & (row == config.rows_per_unit - 1), "end")
+        there = waiting.any() & self._rested(m, wide, end) & self._room(m, tile, free.any())
+        go = wire(m, self.tile.valid & there, "go")
+        take = wire(m, busy | go, "take")
         begins = wire(m, go & ~busy, "begins")
         of_attention = ~tile.linear if config.linear else 1
         m.d.sync += [
@@ -113,7 +118,7 @@ class Softmax(wiring.Component):
             free.eq(free + self.bank_free - (begins & of_attention)),
         ]
         with m.If(take):
-            m.d.sync += [key.eq(key + 1), busy.eq(~end)]
+            m.d.sync += [key.eq(next_key(config, key, wide)), busy.eq(~end)]
             with m.If(row_end):
                 m.d.sync += row.eq(Mux(end, 0, row + 1))
         with m.If(end):
@@ -171,7 +176,20 @@ class Softmax(wiring.Component):
         """What goes with a row to its state."""
         tile = self.tile.payload
         shapes = {"row": len(self.place), "bank": 2, "block": len(tile.block), "last_row": len(tile.last_row)}
-        return data.StructLayout(shapes | {"first": 1, "final": 1} | ({"linear": 1} if self._config.linear else {}))
+        kinds = {name: 1 for name in ("linear", "wide") if getattr(self._config, name)}
+        return data.StructLayout(shapes | {"first": 1, "final": 1} | kinds)
+
+    def _rested(self, m, wide, end):
+        """Whether a tile may begin: the exponentials of a wide one's last row take longer than the scores of a narrow
+        one's first row."""
+        if not self._config.wide:
+            return Const(1, 1)
+        left = Signal(self._config.lane_bits + 1, name="rest_left")
+        with m.If(end & wide):
+            m.d.sync += left.eq(self._config.lanes)
+        with m.Elif(left.any()):
+            m.d.sync += left.eq(left - 1)
+        return wide | ~left.any()
 
     def _room(self, m, tile, banks):
         """Whether there is any for what comes of a tile: probabilities, or a linear layer's outputs."""
@@ -190,6 +208,7 @@ class Softmax(wiring.Component):
             begun.last_row.eq(tile.last_row),
             begun.relu.eq(tile.relu),
             begun.o_format.eq(tile.o_format),
+            *([begun.wide.eq(tile.wide)] if self._config.wide else []),
         ]
         m.d.comb += self.scaled.eq(delayed(m, begun.as_value(), LOGIT_CYCLES, "scaled_with", reset_less=True))
         m.d.comb += self.scaled.valid.eq(delayed(m, take & tile.linear, LOGIT_CYCLES, "scaled_valid"))
@@ -201,22 +220,23 @@ class Softmax(wiring.Component):
         begin = delayed(m, row_end, LOGIT_CYCLES + 1, "read_begin")
         travelling = delayed(m, row_info.as_value(), LOGIT_CYCLES + 1, "info", reset_less=True)
         now, kept = Signal(info), Signal(info, reset_less=True)
-        key, reading, parity = Signal(config.lane_bits), Signal(), Signal()
+        key, reading, parity = Signal(config.tile_key_bits), Signal(), Signal()
         m.d.comb += now.eq(Mux(begin, travelling, kept))
         with m.If(begin):
             m.d.sync += kept.eq(travelling)
         active = wire(m, begin | reading, "active")
         of_attention = ~now.linear if config.linear else 1
-        end = wire(m, active & key.all(), "read_end")
+        wide = now.wide if config.wide else Const(0, 1)
+        end = wire(m, active & last_key(config, key, wide), "read_end")
         with m.If(active):
-            m.d.sync += [key.eq(key + 1), reading.eq(~end)]
+            m.d.sync += [key.eq(next_key(config, key, wide)), reading.eq(~end)]
         with m.If(end):
             m.d.sync += parity.eq(~parity)
         written = delayed(m, Cat(key, now.as_value()), EXPONENTIAL_CYCLES, "written", reset_less=True)
-        where = info(written[config.lane_bits :])
+        where = info(written[config.tile_key_bits :])
         m.d.comb += [
             self.write.eq(delayed(m, active & of_attention, EXPONENTIAL_CYCLES, "write")),
-            self.key.eq(written[: config.lane_bits]),
+            self.key.eq(written[: config.tile_key_bits]),
             self.place.eq(where.row),
             self.bank.eq(where.bank),
         ]

@@ -36,7 +36,7 @@ EXPONENTIAL_CYCLES = 7
 
 def sum_bits(config: ArrayConfig) -> int:
     """Of a tile's sum of probabilities."""
-    return config.p_bits + 1 + config.lane_bits
+    return config.p_bits + 1 + config.tile_key_bits
 
 
 class LogitPipe(wiring.Component):
@@ -163,7 +163,7 @@ class ExponentialPipe(wiring.Component):
 
 def key_bounds(config: ArrayConfig) -> data.StructLayout:
     """Which of a tile's keys are valid for a row: below `keys` and up to `hi`, and below `sink` or from `lo` on."""
-    count = config.lane_bits + 1
+    count = config.tile_key_bits + 1
     return data.StructLayout({"lo": signed(BOUND_BITS), "hi": signed(BOUND_BITS), "sink": count, "keys": count})
 
 
@@ -196,7 +196,7 @@ class SoftmaxUnit(wiring.Component):
                 "take": In(1),
                 "first": In(1),
                 "parity": In(1),
-                "key": In(config.lane_bits),
+                "key": In(config.tile_key_bits),
                 "place": In(range(config.rows_per_unit)),
                 "exists": In(1),
                 "bounds": In(key_bounds(config)),
@@ -204,7 +204,7 @@ class SoftmaxUnit(wiring.Component):
                 "h": In(SHIFT_BITS),
                 "read_begin": In(1),
                 "read_parity": In(1),
-                "read_key": In(config.lane_bits),
+                "read_key": In(config.tile_key_bits),
                 "p": Out(config.p_bits + 1),
                 "m": Out(signed(config.exponent_bits)),
                 "any": Out(1),
@@ -221,7 +221,7 @@ class SoftmaxUnit(wiring.Component):
         m.submodules.exponential = exponential = ExponentialPipe(config)
         ceiling_bits = len(logit.ceiling)
         record = data.StructLayout({"missing": config.logit_fraction_bits, "ceiling": signed(ceiling_bits), "valid": 1})
-        m.submodules.logits = logits = Ram(record.size, 2 * config.lanes)
+        m.submodules.logits = logits = Ram(record.size, 2 * config.tile_keys)
 
         # Scores to logits, and the largest ceiling of the valid ones.
         place = register(m, register(m, self.place, "place_1"), "place_2")

@@ -10,7 +10,9 @@ from hdl.attention.block_operands import BlockOperands
 from hdl.attention.chunk_shifter import SHIFT_BITS
 from hdl.attention.config import ArrayConfig
 from hdl.attention.decoder import Decoder
+from hdl.attention.lanes import PLACE_BITS, SECOND_BITS
 from hdl.attention.packing import FORMAT_BITS, folded, is_format, packing_layout
+from hdl.attention.places import Places, places_in
 from hdl.attention.row import power_bits
 from hdl.attention.scales import Scales
 from hdl.common.arithmetic import delayed, register, wire
@@ -60,6 +62,8 @@ class Tiles(wiring.Component):
     query, slot, key_word, chunk, column, format : a beat, of keys or of values, its place, and what its elements are
     scales_in, clipped : of `Scales`, with blocks only
     key_amount : with them: by how much the beat's sum is shifted right at the rows' edges, with the sum
+    dual, seconds : with `dual_issue`: of the beat; the lanes' second operands, with `streamed`
+    sparse, places_in, places : with `sparse`: of the beat, and of `Places`
     """
 
     def __init__(self, config: ArrayConfig):
@@ -69,6 +73,11 @@ class Tiles(wiring.Component):
         scales = {}
         if config.has_blocks:
             scales = {"scales_in": In(scales_in(config)), "clipped": Out(1), "key_amount": Out(SHIFT_BITS)}
+        wide = {}
+        if config.dual_issue:
+            wide |= {"dual": In(1), "seconds": Out(SECOND_BITS * config.lanes)}
+        if config.sparse:
+            wide |= {"sparse": In(1), "places_in": In(places_in(config)), "places": Out(PLACE_BITS * config.lanes)}
         super().__init__(
             {
                 "write_key": In(1),
@@ -85,6 +94,7 @@ class Tiles(wiring.Component):
                 "format": In(FORMAT_BITS),
                 "streamed": Out(config.streamed_bits * config.lanes),
                 **scales,
+                **wide,
             }
         )
 
@@ -110,9 +120,11 @@ class Tiles(wiring.Component):
                 values.write.eq(self.write_value[index]),
                 values.write_address.eq(Cat(self.value_place, self.write_slot)),
                 values.write_data.eq(self.data),
-                values.read_address.eq(Cat(column, self.slot)),
+                values.read_address.eq(Cat(self._value_byte(column), self.slot)),
             ]
             columns.append(values.read_data)
+        if config.sparse:
+            self._places(m)
         query = register(m, self.query, "query_read")
         if config.formats:
             operands = self._decoded(m, keys.read_data, Cat(columns), query)
@@ -120,6 +132,27 @@ class Tiles(wiring.Component):
             operands = register(m, Mux(query, keys.read_data, Cat(columns)), "operands")
         m.d.comb += self.streamed.eq(register(m, wire(m, operands, "operands_out"), "operands_spread"))
         return m
+
+    def _value_byte(self, byte):
+        """Of what a lane's buffer has of a tile: of a pair of columns and two keys, each key's byte in one cycle."""
+        if not self._config.dual_issue:
+            return byte
+        second = self.dual & ~self.query & self.column[0]
+        top = len(self.column) - 1
+        return Cat(byte[:top], byte[top] | second)
+
+    def _places(self, m):
+        """Places of a sparse layer's kept weights."""
+        m.submodules.weight_places = places = Places(self._config)
+        for name in ("write_slot", "data", "sparse", "chunk", "slot"):
+            m.d.comb += getattr(places, name).eq(getattr(self, name))
+        m.d.comb += [
+            places.write.eq(self.places_in.write),
+            places.key.eq(self.places_in.key),
+            places.word.eq(self.places_in.word),
+            places.beat_key.eq(self.column),
+            self.places.eq(places.places),
+        ]
 
     def _decoded(self, m, key_word, value_bytes, query):
         """Operands of any format."""
@@ -132,6 +165,9 @@ class Tiles(wiring.Component):
             decoder.chunk.eq(register(m, self.chunk, "chunk_read")),
             decoder.column.eq(register(m, self.column, "column_read")),
         ]
+        if self._config.dual_issue:
+            m.d.comb += decoder.dual.eq(register(m, self.dual, "dual_read"))
+            m.d.comb += self.seconds.eq(register(m, decoder.seconds, "seconds_spread"))
         if not self._config.has_blocks:
             return decoder.elements
         m.submodules.blocks = blocks = BlockOperands(self._config)

@@ -10,6 +10,7 @@ from hdl.attention.config import ArrayConfig
 from hdl.attention.job_words import FIELDS
 from hdl.attention.softmax import tile_layout
 from hdl.attention.softmax_unit import BOUND_BITS, key_bounds
+from hdl.attention.tile_size import beyond_tile, tile_size
 from hdl.common.arithmetic import register, wire
 
 WALK_FIELDS = (
@@ -27,13 +28,14 @@ WALK_FIELDS = (
     "keys",
     "k_format",
     "v_format",
+    "dual",
     "sink",
     "lo",
     "hi",
 )
 """Of a job: what the array needs to know."""
 
-KEPT_FIELDS = ("fraction", "o_format", "k_format", "v_format")
+KEPT_FIELDS = ("fraction", "o_format", "k_format", "v_format", "dual")
 """Of those: what goes with every pair."""
 
 
@@ -58,7 +60,7 @@ class Walk(wiring.Component):
     chunks, tile : of the pair
     last_block : of those that need its tile
     last_tile : of its job, whose queries are not needed any more after `last_block`
-    fraction, o_format, k_format, v_format : of the job
+    fraction, o_format, k_format, v_format, dual : of the job
     """
 
     def __init__(self, config: ArrayConfig):
@@ -128,6 +130,7 @@ class Walk(wiring.Component):
                 self.tile.block.eq(block),
                 self.tile.first.eq(first),
                 self.tile.final.eq(final),
+                *([self.tile.wide.eq(job.dual)] if config.wide else []),
             ]
 
         m.d.comb += self.job.ready.eq(take)
@@ -154,21 +157,20 @@ class Walk(wiring.Component):
         """
         config, given = self._config, self.job.payload
         bits = config.key_bits + 2
-        count = config.lane_bits + 1
+        size, count = tile_size(config, job.dual), config.tile_key_bits + 1
         bounds = Signal(key_bounds(config), reset_less=True)
         some, beyond = {}, {}
         for name in ("lo", "hi", "sink", "keys"):
             of_tile = Signal(signed(bits), name=f"{name}_of_tile", reset_less=True)
-            follows = wire(m, of_tile - config.lanes, f"{name}_follows").as_signed()
+            follows = wire(m, of_tile - size, f"{name}_follows").as_signed()
             bound = getattr(bounds, name)
             with m.If(take):
                 m.d.sync += of_tile.eq(getattr(given, name) - given.key)
             with m.Elif(move & last_block):
                 m.d.sync += of_tile.eq(follows)
             if name in ("sink", "keys"):
-                m.d.sync += bound.eq(
-                    Mux(of_tile[-1], 0, Mux(of_tile[count - 1 :].any(), config.lanes, of_tile[:count]))
-                )
+                whole = beyond_tile(config, of_tile, job.dual)
+                m.d.sync += bound.eq(Mux(of_tile[-1], 0, Mux(whole, size, of_tile[:count])))
                 some[name] = bound.any()
                 beyond[name] = register(m, ~follows[-1] & follows.any(), f"{name}_beyond")
                 continue
@@ -185,8 +187,8 @@ class Walk(wiring.Component):
         risen = register(m, job.step * last_row, "risen")
         end = wire(m, bounds.hi + risen, "end").as_signed()  # clipped as the bound is: far, or right
         reaches = wire(m, ~end[-1] & some["keys"], "reaches")
-        reaches_next = wire(m, ~end[-1] & end[config.lane_bits :].any() & beyond["keys"], "reaches_next")
-        began = wire(m, bounds.lo[-1] | ~bounds.lo[config.lane_bits :].any(), "began")
+        reaches_next = wire(m, ~end[-1] & beyond_tile(config, end, job.dual) & beyond["keys"], "reaches_next")
+        began = wire(m, bounds.lo[-1] | ~beyond_tile(config, bounds.lo, job.dual), "began")
         # Where a job has keys of a sink, every block that reaches them goes through its first tile.
         sink_there = Signal(reset_less=True)
         with m.If(first_tile):

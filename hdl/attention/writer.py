@@ -118,12 +118,15 @@ class Writer(wiring.Component):
         low = log2(config.bus_bytes)
         rows, stride = Signal(16), Signal.like(self._row.address, name="stride", reset_less=True)
         self._left = Signal.like(self._row.words, name="left", reset_less=True)
-        inside = Signal(reset_less=True)
+        inside, first_row = Signal(reset_less=True), Signal(reset_less=True)
+        # The last row of the job before may be in the queue of a job's first one.
+        comes = begun & ~(first_row & self._sending) if config.dividers > 1 else begun
         end = wire(m, self._row.address + self._row.words, "end")
         with m.State("REST"):
             m.d.comb += jobs.ready.eq(1)
             m.d.sync += [
                 rows.eq(job.rows),
+                first_row.eq(1),
                 stride.eq(job.stride[low:]),
                 self._row.address.eq(job.address[low:]),
                 self._row.words.eq(
@@ -139,7 +142,7 @@ class Writer(wiring.Component):
                 m.next = "ROW"
         with m.State("ROW"):
             m.d.sync += [self._left.eq(self._row.words), inside.eq(end < self.window_words)]
-            with m.If(begun):
+            with m.If(comes):
                 m.next = "ASK"
         with m.State("ASK"):
             m.d.comb += [cut.i.valid.eq(inside), self.outside.eq(~inside)]
@@ -150,6 +153,7 @@ class Writer(wiring.Component):
         with m.State("NEXT"):
             m.d.sync += [
                 rows.eq(rows - 1),
+                first_row.eq(0),
                 self._row.address.eq(self._row.address + stride),
                 self._asked_turn.eq(Mux(rows == 1, 0, self._asked_turn + 1) & (config.dividers - 1)),
             ]

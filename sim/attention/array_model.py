@@ -12,16 +12,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from hdl.attention.config import ArrayConfig
-from hdl.attention.formats import KvFormat
 from hdl.attention.job_words import OUTPUT_BITS
 from sim.attention import attention_model as golden
 from sim.attention.attention_model import Numerics, Rows, add_tile
-from sim.attention.descriptors import possible, unpack_job
-from sim.attention.kv_formats import BY_CODE, Bytes, Elements, pack_bits, read_rows, row_bytes
+from sim.attention.descriptors import keys_read, operand_bytes, parts, possible, tile_keys, unpack_job
+from sim.attention.kv_formats import BY_CODE, Bytes, pack_bits, read_rows
 from sim.attention.kv_model import aligned_keys, aligned_values
 from sim.attention.linear_model import linear
 from sim.attention.masks import Bools, Ints, Spans
 from sim.attention.problem import DESCRIPTOR_BYTES
+from sim.attention.sparse_weights import read_sparse
 
 ROW_STATUS = {
     golden.LOGIT_SATURATED: "logit_saturated",
@@ -33,7 +33,7 @@ ROW_STATUS = {
 
 def numerics(config: ArrayConfig) -> Numerics:
     """The widths of what is built."""
-    return Numerics(config.lanes, config.p_bits, config.guard_bits, config.streamed_bits)
+    return Numerics(config.lanes, config.p_bits, config.guard_bits, config.streamed_bits, config.wide)
 
 
 @dataclass
@@ -81,23 +81,26 @@ class Array:
 
     def _do(self, job: Mapping[str, int]) -> None:
         lanes, count = self.config.lanes, job["rows"]
-        dim = job["chunks"] * lanes
+        dim, keys, size = job["chunks"] * lanes, keys_read(self.config, job), tile_keys(self.config, job)
         if job["first"] or (self._state.count, self._state.dim) != (count, dim):
             self._state = Rows(numerics(self.config), count, dim)
         if job["a"] == 0:
             self._status.add("scale_underflow")
-        keys = max(0, min(job["keys"] - job["key"], job["tiles"] * lanes))
         q = self._read(job["q_address"], job["q_stride"], count, dim).view(np.int8)
-        (k_format, k_elements), (v_format, v_elements) = (self._elements(job, name, keys, dim) for name in "kv")
-        k, k_clipped = aligned_keys(k_format, k_elements, job["k_exponent"], lanes)
-        v, v_clipped = aligned_values(v_format, v_elements, job["v_exponent"])
+        formats = [BY_CODE[job[f"{name}_format"]] for name in "kv"]
+        k_elements, v_elements = (
+            read_rows(fmt, self._operand(job, name), dim, self.config.bus_bytes)
+            for fmt, name in zip(formats, "kv", strict=True)
+        )
+        k, k_clipped = aligned_keys(formats[0], k_elements, job["k_exponent"], lanes)
+        v, v_clipped = aligned_values(formats[1], v_elements, job["v_exponent"])
         if k_clipped or v_clipped:
             self._status.add("exponent_clipped")
         rows = np.arange(count) * job["step"]
         spans = Spans(job["lo"] + rows, job["hi"] + rows, job["sink"], job["keys"])
         multipliers, shifts = np.full(count, job["a"]), np.full(count, job["h"])
-        for start in range(0, keys, lanes):
-            tile = slice(start, min(keys, start + lanes))
+        for start in range(0, keys, size):
+            tile = slice(start, min(keys, start + size))
             valid = spans.valid(job["key"] + tile.start, job["key"] + tile.stop)
             add_tile(self._state, q, k[tile], v[tile], multipliers, shifts, valid)
         if job["last"]:
@@ -108,22 +111,34 @@ class Array:
         self._status |= {name for flag, name in ROW_STATUS.items() if flags & flag}
 
     def _do_linear(self, job: Mapping[str, int]) -> None:
-        inputs, outputs = job["chunks"] * self.config.lanes, job["tiles"] * self.config.lanes
+        inputs, fmt, word_bytes = job["chunks"] * self.config.lanes, BY_CODE[job["k_format"]], self.config.bus_bytes
         x = self._read(job["q_address"], job["q_stride"], job["rows"], inputs).view(np.int8)
-        _, weights = self._elements(job, "k", outputs, inputs)
+        rows = self._weight_rows(job)
+        if job["sparse"]:
+            weights = read_sparse(fmt, rows, min(inputs, self.config.dim), word_bytes)
+        else:
+            weights = read_rows(fmt, rows, inputs, word_bytes).integers
         bits = OUTPUT_BITS[job["o_format"]]
-        y, clipped = linear(x, weights.integers, job["a"], job["h"], bits=bits, relu=bool(job["relu"]))
+        y, clipped = linear(x, weights, job["a"], job["h"], bits=bits, relu=bool(job["relu"]))
         self._write(job["o_address"], job["o_stride"], pack_bits(y, bits))
         if job["a"] == 0:
             self._status.add("scale_underflow")
         if clipped.any():
             self._status.add("output_saturated")
 
-    def _elements(self, job: Mapping[str, int], name: str, rows: int, dim: int) -> tuple[KvFormat, Elements]:
-        """Format and elements of rows of keys (`k`), or values (`v`)."""
-        fmt, word_bytes = BY_CODE[job[f"{name}_format"]], self.config.bus_bytes
-        content = self._read(job[f"{name}_address"], job[f"{name}_stride"], rows, row_bytes(fmt, dim, word_bytes))
-        return fmt, read_rows(fmt, content, dim, word_bytes)
+    def _weight_rows(self, job: Mapping[str, int]) -> Bytes:
+        """Rows of weights, whose parts follow one another, or were `v_stride` apart."""
+        if not job["v_stride"]:
+            return self._operand(job, "k")
+        count, outputs = parts(self.config, job), keys_read(self.config, job)
+        size = operand_bytes(self.config, job, "k") // count
+        starts = [job["k_address"] + part * job["v_stride"] for part in range(count)]
+        return np.hstack([self._read(start, job["k_stride"], outputs, size) for start in starts])
+
+    def _operand(self, job: Mapping[str, int], name: str) -> Bytes:
+        """The rows of keys or weights (`k`), or values (`v`), as they lie in memory."""
+        rows, size = keys_read(self.config, job), operand_bytes(self.config, job, name)
+        return self._read(job[f"{name}_address"], job[f"{name}_stride"], rows, size)
 
     def _places(self, address: int, stride: int, shape: tuple[int, int]) -> tuple[Ints, Bools]:
         """Byte addresses of rows, and which of them the window holds."""

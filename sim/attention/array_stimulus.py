@@ -12,7 +12,7 @@ from sim.attention.array_model import Array
 from sim.attention.bad_jobs import bad_descriptor
 from sim.attention.job_stimulus import Space, attention_jobs, inputs_of, linear_job, outputs_of
 from sim.attention.kv_formats import Bytes
-from sim.attention.operand_stimulus import random_rows
+from sim.attention.operand_stimulus import random_rows, random_sparse_rows
 from sim.attention.problem import DESCRIPTOR_BYTES
 from sim.attention.schedule import Cost, Job, job_cost
 from sim.common.areas import Area
@@ -98,10 +98,14 @@ def random_case(
 def _fill(rng: np.random.Generator, config: ArrayConfig, memory: Bytes, job: Job) -> None:
     """Operands of a job, those of 8 bits in -127 .. 127; at times extreme, or all keys alike."""
     extreme, alike = rng.random() < 0.2, rng.random() < 0.2
-    dim = job["chunks"] * config.lanes
     for name, (area, fmt) in inputs_of(config, job).items():
-        exponent = 0 if name == "q" else job[f"{name}_exponent"]
-        rows = random_rows(rng, fmt, area.rows, dim, config.bus_bytes, exponent, extreme=extreme)
-        if alike and name == "k":
+        dim = config.dim if name[1:] else job["chunks"] * config.lanes
+        if name[0] == "k" and job["sparse"]:
+            part = min(dim, config.dim)
+            rows = random_sparse_rows(rng, fmt, area.rows, dim, part, config.bus_bytes, extreme=extreme)
+        else:
+            exponent = 0 if name == "q" else job[f"{name[0]}_exponent"]
+            rows = random_rows(rng, fmt, area.rows, dim, config.bus_bytes, exponent, extreme=extreme)
+        if alike and name[0] == "k":
             rows[:] = rows[:1]
         memory[area.places()] = rows

@@ -12,11 +12,11 @@ from hdl.attention.config import ArrayConfig
 from hdl.attention.job_words import pack_job
 from sim.attention.array_model import numerics
 from sim.attention.attention_model import attend
-from sim.attention.descriptors import attention_formats
+from sim.attention.descriptors import attention_formats, attention_tile_keys, keys_read
 from sim.attention.kv_formats import BY_CODE, read_rows
 from sim.attention.kv_model import Keys, aligned_keys, aligned_values
 from sim.attention.masks import Bools, Ints, Mask, key_tiles
-from sim.attention.operand_stimulus import random_rows
+from sim.attention.operand_stimulus import random_formats, random_rows
 from sim.attention.problem import Layout, Problem
 from sim.attention.quantise import LogitScale
 from sim.attention.schedule import jobs
@@ -138,7 +138,7 @@ def model(config: ArrayConfig, arrays: Mapping[str, Any]) -> Arrays:
     """The golden model's results, head by head."""
     problem = problem_of(arrays)
     spans = problem.mask.spans(problem.queries, problem.keys)
-    tiles = key_tiles(problem.keys, config.lanes, first=problem.first_tile)
+    tiles = key_tiles(problem.keys, problem.tile_keys(config), first=problem.first_tile)
     keys, values, clipped = zip(
         *(_operands(config, problem, arrays, head) for head in range(problem.kv_heads)), strict=True
     )
@@ -181,7 +181,7 @@ def _keys_read(config: ArrayConfig, problem: Problem) -> Bools:
     k_bytes, _ = problem.row_bytes(config)
     for each in jobs(config, problem, Layout(0, 0, 0, 0, 0, 0)):
         first = each["k_address"] // k_bytes
-        found[first : first + min(each["keys"] - each["key"], each["tiles"] * config.lanes)] = True
+        found[first : first + keys_read(config, each)] = True
     return found.reshape(problem.kv_heads, problem.keys)
 
 
@@ -232,7 +232,7 @@ def random_arrays(config: ArrayConfig, seed: int, items: int) -> Arrays:
     heads = kv_heads * group if items > 1 else 1
     queries = max(1, int(rng.integers(1, 2 + 2 * items // heads)))
     # Of many keys with flat weights the sums outgrow their width, and bump.
-    keys = int(rng.integers(1, 6 * config.lanes)) if rng.random() < 0.9 else 40 * config.lanes
+    keys = int(rng.integers(1, 6 * config.tile_keys)) if rng.random() < 0.9 else 40 * config.tile_keys
     if items == 1:
         kv_heads, queries, keys = 1, 1, config.lanes
     dim = config.lanes * int(rng.integers(2, config.most_chunks + 1))
@@ -251,18 +251,20 @@ def random_arrays(config: ArrayConfig, seed: int, items: int) -> Arrays:
     causal = bool(rng.integers(2))
     window = int(rng.integers(1, keys + 2)) if causal and rng.random() < 0.5 else None
     mask = Mask(causal, window, int(rng.integers(0, 2 * config.lanes)) if window else 0)
-    first_tile = int(rng.choice([0, 0, 0, 1, config.lanes]))
-    options = options_array(mask, fraction_bits=int(rng.choice([8, 8, 10, 16])), first_tile=first_tile)
-    arrays |= {"scale": np.stack([multiplier, shift], axis=1), "options": options, "formats": formats_array(kv_heads)}
-    return arrays | _random_rows(config, rng, arrays) if config.formats else arrays
+    first_tile = int(rng.choice([0, 0, 0, 1, config.tile_keys]))
+    fraction_bits = int(rng.choice([8, 8, 10, 16]))
+    arrays |= {"scale": np.stack([multiplier, shift], axis=1), "formats": formats_array(kv_heads)}
+    arrays |= _random_rows(config, rng, arrays) if config.formats else {}
+    k_format, v_format = arrays["formats"][0, :2].tolist()
+    first_tile = min(first_tile, attention_tile_keys(config, dim, k_format, v_format))
+    return arrays | {"options": options_array(mask, fraction_bits=fraction_bits, first_tile=first_tile)}
 
 
 def _random_rows(config: ArrayConfig, rng: np.random.Generator, arrays: Arrays) -> Arrays:
     """Keys and values in any format that is built and goes with their dimension."""
     kv_heads, keys, dim = arrays["k"].shape
     found: Arrays = {}
-    usable = attention_formats(config, dim)
-    formats = [usable[int(rng.integers(len(usable)))] for _ in range(2)]
+    formats = random_formats(rng, config, dim)
     exponents = [[int(rng.integers(1, 16)) if fmt.block else 0 for fmt in formats] for _ in range(kv_heads)]
     for place, (name, fmt) in enumerate(zip("kv", formats, strict=True)):
         rows = [

@@ -44,17 +44,20 @@ class Numerics:
         Fraction bits of the sums under those of p.
     value_bits : int
         Of a value, two's complement: 14 with formats of blocks.
+    wide : bool
+        Whether l has room for tiles of twice as many keys too.
     """
 
     lanes: int = 16
     p_bits: int = 8
     guard_bits: int = 12
     value_bits: int = 8
+    wide: bool = False
 
     @property
     def denominator_bits(self) -> int:
         """Of l, unsigned."""
-        return self.p_bits + self.guard_bits + self.lanes.bit_length() - 1 + 4
+        return self.p_bits + self.guard_bits + self.lanes.bit_length() - 1 + self.wide + 4
 
     @property
     def output_bits(self) -> int:

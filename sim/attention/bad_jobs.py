@@ -7,7 +7,7 @@ import numpy as np
 from hdl.attention.config import ArrayConfig
 from hdl.attention.formats import FORMATS
 from hdl.attention.job_words import FIELDS, OUTPUT_BITS, WORD_BITS, pack_job, reserved_masks
-from sim.attention.descriptors import ADDRESSES, ZERO_IN_LINEAR, whole
+from sim.attention.descriptors import ADDRESSES, ZERO_IN_LINEAR, fits_dual, parts, whole
 from sim.attention.kv_formats import BY_CODE
 from sim.attention.schedule import Job
 
@@ -39,12 +39,20 @@ def wrong_values(config: ArrayConfig, job: Job) -> dict[str, list[int]]:
     wrong |= {name: [job[name] + offset for offset in (1, config.bus_bytes // 2)] for name in ADDRESSES}
     wrong |= {"k_format": [*unbuilt, 9, 15], "v_format": [*unbuilt, 9, 15], "o_format": [3]}
     wrong |= {f"{name}_exponent": [1, 255] for name in "kv" if not BY_CODE[job[f"{name}_format"]].block}
+    if job["dual"] or job["sparse"]:
+        wrong["chunks"] += [2, 3, job["chunks"] + 1]
+    if job["dual"]:
+        wrong["k_format"] += [FORMATS["int8"].code]
     if not job["linear"]:
         wrong["o_format"] += [2]
-        return wrong | {"fraction": [17, 31], "relu": [1], "linear": [1]}
+        wrong |= {"dual": [1]} if not fits_dual(config, job) else {}
+        wrong["v_format"] += [FORMATS["int8"].code] if job["dual"] else []
+        return wrong | {"fraction": [17, 31], "relu": [1], "linear": [1], "sparse": [1]}
+    wrong |= {name: [1 - job[name]] for name in ("dual", "sparse")}  # with as many outputs as it has
     wrong["rows"] += [job["rows"] + most_rows]
     wrong["k_format"] += [each.code for each in FORMATS.values() if each.block]
     wrong["o_format"] += [code for code, bits in enumerate(OUTPUT_BITS) if config.lanes * bits % config.bus_bits]
     wrong |= {name: [1, FIELDS[name].range[-1]] for name in ZERO_IN_LINEAR if name not in wrong}
-    wrong |= {name: [config.bus_bytes] for name in ("v_address", "v_stride")}
-    return wrong | {"first": [0], "last": [0], "keys": [job["keys"] - 1, job["keys"] + 1]}
+    wrong |= {name: [config.bus_bytes] for name in ("v_address", "v_stride")[: 1 if parts(config, job) > 1 else 2]}
+    wrong["keys"] = [job["keys"] - 1, job["keys"] + 1, 2 * job["keys"], job["keys"] // 2]
+    return wrong | {"first": [0], "last": [0]}

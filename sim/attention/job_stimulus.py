@@ -1,7 +1,8 @@
 """Seeded jobs for `attention.array`, and places in memory for what they read and write.
 
 Attention: jobs of the same rows in turn, each with its own range of keys and masks. Linear layers: any parts, formats
-of weights and of outputs. Jobs may read what earlier ones wrote, and then wait for it.
+of weights and of outputs. Wide jobs come between others where they are built. Jobs may read what earlier ones wrote,
+and then wait for it.
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ import numpy as np
 from hdl.attention.config import ArrayConfig
 from hdl.attention.formats import KvFormat
 from hdl.attention.job_words import FIELDS, OUTPUT_BITS
-from sim.attention.descriptors import attention_formats, possible, whole
+from sim.attention.descriptors import attention_tile_keys, keys_read, operand_bytes, possible, tile_keys, whole
 from sim.attention.kv_formats import BY_CODE, row_bytes
+from sim.attention.operand_stimulus import random_formats
 from sim.attention.schedule import Job, output_bytes
 from sim.common.areas import Area
 
@@ -77,8 +79,8 @@ def attention_jobs(rng: np.random.Generator, config: ArrayConfig, space: Space) 
     if config.has_blocks and rng.random() < 0.5:  # room for blocks
         chunks = config.most_chunks
     dim = chunks * config.lanes
-    formats = attention_formats(config, dim)
-    k_format, v_format = (formats[int(rng.integers(len(formats)))] for _ in range(2))
+    k_format, v_format = random_formats(rng, config, dim)
+    wide = attention_tile_keys(config, dim, k_format.code, v_format.code) > config.lanes
     wanted = 2.0 ** rng.uniform(-6, 9) * 1024 / (DEVIATION["int8"] * DEVIATION[k_format.name] * dim**0.5)
     multiplier, shift = scale_of(wanted) if rng.random() < 0.95 else (0, int(rng.integers(1, 32)))
     o_format = pick(0, 1) if config.linear else 0
@@ -87,7 +89,8 @@ def attention_jobs(rng: np.random.Generator, config: ArrayConfig, space: Space) 
     step, count, found = pick(0, 1, 1, 2, 7), pick(1, 1, 2, 3), []
     for place in range(count):
         tiles = int(rng.integers(1, MOST_TILES + 1))
-        span = tiles * config.lanes
+        dual = int(wide and rng.random() < 0.7)
+        span = tiles * config.lanes << dual
         key = pick(0, rng.integers(0, 50), FAR)
         keys = key + pick(span, span + 5, rng.integers(1, span + 1))
         count_read = min(keys - key, span)
@@ -103,7 +106,7 @@ def attention_jobs(rng: np.random.Generator, config: ArrayConfig, space: Space) 
             | {"v_address": v_address, "v_stride": v_stride, "o_address": o_address, "o_stride": o_stride}
             | {"key": key, "keys": keys, "sink": pick(0, key, key + rng.integers(0, 20)), "lo": lo, "hi": hi}
             | {"after": int(after), "o_format": o_format, "k_format": k_format.code, "v_format": v_format.code}
-            | {"k_exponent": _exponent(rng, k_format), "v_exponent": _exponent(rng, v_format)}
+            | {"dual": dual, "k_exponent": _exponent(rng, k_format), "v_exponent": _exponent(rng, v_format)}
         )
         if o_format == 1 and rng.random() < 0.5:
             found[-1]["fraction"] = 0
@@ -122,16 +125,28 @@ def linear_job(rng: np.random.Generator, config: ArrayConfig, space: Space) -> J
         rows = int(rng.integers(1, config.rows * (config.subtiles // parts) + 1))
         tiles, o_format = int(rng.integers(1, MOST_TILES + 1)), int(rng.choice([0, 1, 1, 2]))
         job = dict.fromkeys(FIELDS, 0) | {"linear": 1, "first": 1, "last": 1, "h": 1, "rows": rows, "chunks": chunks}
-        job |= {"tiles": tiles, "keys": tiles * config.lanes, "k_format": weights.code, "o_format": o_format}
+        job |= {"tiles": tiles, "k_format": weights.code, "o_format": o_format}
+        if config.wide and rng.random() < 0.7:
+            job[str(rng.choice(["dual"] * config.dual_issue + ["sparse"] * config.sparse))] = 1
+        job["keys"] = tiles * tile_keys(config, job)
         if possible(config, job):
             break
-    inputs, outputs = chunks * config.lanes, tiles * config.lanes
+    inputs, outputs = chunks * config.lanes, job["keys"]
     deviation = DEVIATION["int8"] * DEVIATION[weights.name] * inputs**0.5
     multiplier, shift = scale_of(2.0 ** rng.uniform(0, OUTPUT_BITS[o_format] + 1) / deviation)
     if rng.random() < 0.05:
         multiplier = 0
     q_address, q_stride, q_written = space.source(rows, inputs)
-    k_address, k_stride, k_written = space.source_of(weights, outputs, inputs)
+    k_written, size = False, operand_bytes(config, job, "k")
+    if parts > 1 and rng.random() < 0.6:  # part by part, or the parts of a row with gaps between
+        k_address, k_stride = space.rows(outputs * parts, size // parts)
+        job["v_stride"] = k_stride * outputs
+        if rng.random() < 0.3:
+            job["v_stride"], k_stride = k_stride, k_stride * parts
+    elif job["sparse"]:
+        k_address, k_stride = space.rows(outputs, size)
+    else:
+        k_address, k_stride, k_written = space.source_of(weights, outputs, inputs)
     o_address, o_stride = space.rows(rows, output_bytes(job, outputs))
     if OUTPUT_BITS[o_format] == 8:
         space.written.append(Area(o_address, o_stride, rows, outputs))
@@ -148,24 +163,28 @@ def scale_of(wanted: float) -> tuple[int, int]:
 
 
 def inputs_of(config: ArrayConfig, job: Job) -> dict[str, tuple[Area, KvFormat]]:
-    """The rows that a job reads, and what they hold: queries, keys and values, or inputs and weights, by letter."""
-    dim = job["chunks"] * config.lanes
-    keys = max(0, min(job["keys"] - job["key"], job["tiles"] * config.lanes))
-    found = [("q", job["rows"], BY_CODE[0]), ("k", keys, BY_CODE[job["k_format"]])]
-    if not job["linear"]:
-        found.append(("v", keys, BY_CODE[job["v_format"]]))
-    return {
-        name: (
-            Area(job[f"{name}_address"], job[f"{name}_stride"], count, row_bytes(fmt, dim, config.bus_bytes)),
-            fmt,
-        )
-        for name, count, fmt in found
-    }
+    """The rows that a job reads, and what they hold: queries, keys and values, or inputs and weights, by letter; of
+    weights whose parts are apart by letter and part."""
+    keys, queries = keys_read(config, job), Area(job["q_address"], job["q_stride"], job["rows"], _dim(config, job))
+    found = {"q": (queries, BY_CODE[0])}
+    for name in "k" if job["linear"] else "kv":
+        area = Area(job[f"{name}_address"], job[f"{name}_stride"], keys, operand_bytes(config, job, name))
+        found[name] = area, BY_CODE[job[f"{name}_format"]]
+    if job["linear"] and job["v_stride"]:
+        (area, fmt), count = found.pop("k"), _dim(config, job) // config.dim
+        for part in range(count):
+            start, size = area.address + part * job["v_stride"], area.row_bytes // count
+            found[f"k{part}"] = Area(start, area.stride_bytes, keys, size), fmt
+    return found
+
+
+def _dim(config: ArrayConfig, job: Job) -> int:
+    return job["chunks"] * config.lanes
 
 
 def outputs_of(config: ArrayConfig, job: Job) -> Area:
     """The rows that a job writes, if it is the last of them."""
-    outputs = job["tiles"] * config.lanes if job["linear"] else job["chunks"] * config.lanes
+    outputs = job["keys"] if job["linear"] else job["chunks"] * config.lanes
     return Area(job["o_address"], job["o_stride"], job["rows"], output_bytes(job, outputs))
 
 

@@ -86,8 +86,8 @@ class Spans:
         return Spans(self.first[where], self.last[where], self.sink, self.keys)
 
 
-def key_tiles(keys: int, lanes: int, *, first: int = 0) -> list[tuple[int, int]]:
+def key_tiles(keys: int, tile_keys: int, *, first: int = 0) -> list[tuple[int, int]]:
     """(start, stop) of the tiles of `keys` keys; with `first` above 0, so many keys are a tile before the others."""
     first = min(first, keys)
-    cuts = [*([0] if first else []), *range(first, keys, lanes), keys]
+    cuts = [*([0] if first else []), *range(first, keys, tile_keys), keys]
     return list(pairwise(cuts))

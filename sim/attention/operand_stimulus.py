@@ -4,8 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 
-from hdl.attention.formats import KvFormat
+from hdl.attention.config import ArrayConfig
+from hdl.attention.formats import FORMATS, KvFormat
+from sim.attention.descriptors import attention_formats, attention_tile_keys
 from sim.attention.kv_formats import Bytes, pack_bits, row_bytes, scale_bytes
+from sim.attention.sparse_weights import place_bytes
+
+
+def random_formats(rng: np.random.Generator, config: ArrayConfig, dim: int) -> list[KvFormat]:
+    """Formats of keys and values of attention that go with `dim`; often those that are done two at a time."""
+    usable, int4 = attention_formats(config, dim), FORMATS["int4"]
+    if attention_tile_keys(config, dim, int4.code, int4.code) > config.lanes and rng.random() < 0.5:
+        return [int4, int4]
+    return [usable[int(rng.integers(len(usable)))] for _ in range(2)]
 
 
 def random_rows(
@@ -19,6 +30,17 @@ def random_rows(
     if fmt.block:
         rows[:, : dim // fmt.block] = _scales(rng, fmt, exponent, (count, dim // fmt.block))
     return rows
+
+
+def random_sparse_rows(
+    rng: np.random.Generator, fmt: KvFormat, count: int, inputs: int, part: int, word_bytes: int, *, extreme: bool
+) -> Bytes:
+    """Rows of weights of which two of each four are kept, in parts of `part` inputs: any places, noise as padding."""
+    pieces = []
+    for _ in range(inputs // part):
+        pieces.append(rng.integers(0, 256, (count, place_bytes(part, word_bytes))).astype(np.uint8))
+        pieces.append(random_rows(rng, fmt, count, part // 2, word_bytes, 0, extreme=extreme))
+    return np.hstack(pieces)
 
 
 def _elements(rng: np.random.Generator, fmt: KvFormat, shape: tuple[int, int], extreme: bool) -> Bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from hdl.attention.config import ArrayConfig
+from sim.attention.descriptors import attention_tile_keys
 from sim.attention.kv_formats import BY_CODE, row_bytes
 from sim.attention.masks import Mask
 from sim.attention.quantise import LogitScale
@@ -65,8 +66,8 @@ class Problem:
         if self.dim % config.lanes or not 2 * config.lanes <= self.dim <= config.dim:
             limits = f"{2 * config.lanes}..{config.dim}"
             raise ValueError(f"d must be a multiple of {config.lanes} lanes in {limits}, not {self.dim}")
-        if not 0 <= self.first_tile <= config.lanes:
-            raise ValueError(f"the first tile must have 0..{config.lanes} keys, not {self.first_tile}")
+        if not 0 <= self.first_tile <= self.tile_keys(config):
+            raise ValueError(f"the first tile must have 0..{self.tile_keys(config)} keys, not {self.first_tile}")
         if not 0 <= self.fraction_bits <= 16:
             raise ValueError(f"fraction bits must be in 0..16, not {self.fraction_bits}")
         for fmt in (BY_CODE[self.k_format], BY_CODE[self.v_format]):
@@ -79,6 +80,10 @@ class Problem:
         """Bytes of a row of keys and of one of values."""
         k, v = (row_bytes(BY_CODE[code], self.dim, config.bus_bytes) for code in (self.k_format, self.v_format))
         return k, v
+
+    def tile_keys(self, config: ArrayConfig) -> int:
+        """Keys of a tile of its jobs."""
+        return attention_tile_keys(config, self.dim, self.k_format, self.v_format)
 
     @property
     def group(self) -> int:

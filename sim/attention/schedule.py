@@ -11,8 +11,7 @@ from dataclasses import dataclass
 
 from hdl.attention.config import ArrayConfig
 from hdl.attention.job_words import OUTPUT_BITS
-from sim.attention.descriptors import parts, whole
-from sim.attention.kv_formats import BY_CODE, row_bytes
+from sim.attention.descriptors import keys_read, operand_bytes, parts, tile_keys, whole
 from sim.attention.problem import DESCRIPTOR_BYTES, OUTPUT_BYTES, Layout, Problem
 
 SOFTMAX_LATENCY_CYCLES = 64
@@ -51,10 +50,8 @@ def jobs(config: ArrayConfig, problem: Problem, layout: Layout) -> Iterator[Job]
     for run in runs(config, problem):
         ranges = list(tile_ranges(config, problem, run))
         for place, (key, tiles, keys) in enumerate(ranges):
-            yield _job(config, problem, layout, run, key, tiles, keys) | {
-                "first": int(place == 0),
-                "last": int(place == len(ranges) - 1),
-            }
+            ends = {"first": int(place == 0), "last": int(place == len(ranges) - 1)}
+            yield whole(_job(config, problem, layout, run, key, tiles, keys) | ends)
 
 
 def runs(config: ArrayConfig, problem: Problem) -> Iterator[Run]:
@@ -84,19 +81,19 @@ def tile_ranges(config: ArrayConfig, problem: Problem, run: Run) -> Iterator[tup
     """
     lo, hi = bounds(problem, run)
     last = min(hi + run.step * (run.rows - 1), problem.keys - 1)
-    start, lanes, found = problem.first_tile, config.lanes, False
+    start, size, found = problem.first_tile, problem.tile_keys(config), False
     if problem.first_tile:
         start = min(start, problem.keys)
         if last >= 0 and (problem.mask.sink > 0 or lo < start):
             yield 0, 1, start
             found = True
-    end = -(-(last + 1 - start) // lanes)  # behind the last tile
-    sink_end = min(end, -(-(problem.mask.sink - start) // lanes)) if problem.mask.sink > start else 0
-    window = max(0, lo - start) // lanes
+    end = -(-(last + 1 - start) // size)  # behind the last tile
+    sink_end = min(end, -(-(problem.mask.sink - start) // size)) if problem.mask.sink > start else 0
+    window = max(0, lo - start) // size
     parts = [(0, sink_end), (window, end)] if sink_end < window else [(0 if sink_end else window, end)]
     for first, behind in parts:
         if behind > first:
-            yield start + first * lanes, behind - first, problem.keys
+            yield start + first * size, behind - first, problem.keys
             found = True
     if not found:
         yield 0, 1, problem.keys
@@ -138,6 +135,7 @@ def _job(config: ArrayConfig, problem: Problem, layout: Layout, run: Run, key: i
         "v_stride": v_bytes,
         "v_format": problem.v_format,
         "v_exponent": v_exponent,
+        "dual": int(problem.tile_keys(config) > config.lanes),
         "o_address": layout.o + run.first_row * query_bytes * OUTPUT_BYTES,
         "o_stride": query_bytes * OUTPUT_BYTES,
         "key": key,
@@ -189,8 +187,7 @@ def job_cost(config: ArrayConfig, job: Job) -> Cost:
     if job["linear"]:
         return _linear_cost(config, job)
     dim = job["chunks"] * config.lanes
-    keys = min(job["keys"] - job["key"], job["tiles"] * config.lanes)
-    key_bytes = sum(row_bytes(BY_CODE[job[name]], dim, config.bus_bytes) for name in ("k_format", "v_format"))
+    keys, key_bytes = keys_read(config, job), sum(operand_bytes(config, job, name) for name in "kv")
     counts = [tiles_of_block(config, job, block) for block in range(-(-job["rows"] // config.rows))]
     passes = sum(taken for _, taken in counts)
     return Cost(
@@ -205,8 +202,8 @@ def job_cost(config: ArrayConfig, job: Job) -> Cost:
 
 def _linear_cost(config: ArrayConfig, job: Job) -> Cost:
     """Inputs and weights are read once."""
-    inputs, outputs = job["chunks"] * config.lanes, job["tiles"] * config.lanes
-    weight_bytes = row_bytes(BY_CODE[job["k_format"]], inputs, config.bus_bytes)
+    inputs, outputs = job["chunks"] * config.lanes, keys_read(config, job)
+    weight_bytes = operand_bytes(config, job, "k")
     pairs = -(-job["rows"] // config.rows) * job["tiles"]
     return Cost(
         jobs=1,
@@ -230,23 +227,25 @@ def tiles_of_block(config: ArrayConfig, job: Job, block: int) -> tuple[int, int]
     """
     first_row, last_row = block * config.rows, min((block + 1) * config.rows, job["rows"]) - 1
     lo, hi = job["lo"] + job["step"] * first_row, job["hi"] + job["step"] * last_row
-    behind = (min(job["keys"] - 1, hi) - job["key"]) // config.lanes + 1
+    size = tile_keys(config, job)
+    behind = (min(job["keys"] - 1, hi) - job["key"]) // size + 1
     behind = max(0, min(job["tiles"], behind))
-    sink_end = max(0, -(-(job["sink"] - job["key"]) // config.lanes))
-    window = max(0, (lo - job["key"]) // config.lanes)
+    sink_end = max(0, -(-(job["sink"] - job["key"]) // size))
+    window = max(0, (lo - job["key"]) // size)
     needed = behind - max(0, min(window, behind) - min(sink_end, behind))
     last_needed = behind > 0 and (behind <= sink_end or behind > window)
     return needed, needed if last_needed else needed + 1
 
 
-def span_cycles(config: ArrayConfig, mac_cycles: int, dim: int) -> int:
+def span_cycles(config: ArrayConfig, problem: Problem, mac_cycles: int) -> int:
     """Cycles from the first multiplication to the last of many blocks, where memory and normaliser are fast enough.
 
-    Softmax units that only just keep up (rows * lanes scores in 2 * dim cycles) leave the first QK pass, the latency of
-    the last block's softmax and its PV pass uncovered; of faster ones the last block's softmax is, beside the PV passes
-    that are left: less than a pass.
+    Softmax units that only just keep up (the scores of rows and a tile's keys in 2 * dim cycles) leave the first QK
+    pass, the latency of the last block's softmax and its PV pass uncovered; of faster ones the last block's softmax is,
+    beside the PV passes that are left: less than a pass.
     """
-    just = config.rows_per_unit * config.lanes >= 2 * dim
+    dim = problem.dim
+    just = config.rows_per_unit * problem.tile_keys(config) >= 2 * dim
     return mac_cycles + (2 * dim + SOFTMAX_LATENCY_CYCLES if just else dim)
 
 
@@ -258,11 +257,11 @@ def total_cycles(config: ArrayConfig, problem: Problem) -> int:
     """
     found = cost(config, problem)
     listed = list(jobs(config, problem, Layout(0, 0, 0, 0, 0, 0)))
-    words_a_row = problem.dim // config.bus_bytes
-    rows = listed[0]["rows"] + min(config.lanes, problem.keys)
-    before = DESCRIPTOR_BYTES // config.bus_bytes + rows * words_a_row
-    after = _division_cycles(config, listed[-1], problem.dim) + words_a_row * OUTPUT_BYTES
-    return before + max(span_cycles(config, found.mac_cycles, problem.dim), found.words_read - before) + after
+    key_bytes, _ = problem.row_bytes(config)
+    tile_bytes = min(problem.tile_keys(config), problem.keys) * key_bytes
+    before = (DESCRIPTOR_BYTES + listed[0]["rows"] * problem.dim + tile_bytes) // config.bus_bytes
+    after = _division_cycles(config, listed[-1], problem.dim) + problem.dim * OUTPUT_BYTES // config.bus_bytes
+    return before + max(span_cycles(config, problem, found.mac_cycles), found.words_read - before) + after
 
 
 def _division_cycles(config: ArrayConfig, job: Job, dim: int) -> int:

@@ -74,7 +74,7 @@ def quantise(
     rearrange: bool = False,
     fraction_bits: int | None = None,
     first_tile: int | None = None,
-    lanes: int = 16,
+    tile_keys: int = 16,
     word_bytes: int = 8,
 ) -> Quantised:
     """Queries as symmetric INT8, a scale for those that see the same keys; keys and values in a format, head by head.
@@ -92,8 +92,7 @@ def quantise(
         Of the outputs; None: as many as a value's bits leave of 16.
     first_tile : int or None
         Keys of a tile before all others; None: one where the first key is a sink, else none.
-    lanes : int
-        Keys of a tile.
+    tile_keys : int
     word_bytes : int
         Of a memory word.
 
@@ -115,7 +114,7 @@ def quantise(
     logits = [logit_scale(factor * scales[head] * key_unit(fmt, keys[head // group])) for head in range(len(q))]
     if first_tile is None:
         first_tile = int(
-            any(sink_stands_out(q[h * group : (h + 1) * group], k[h, :lanes], factor) for h in range(len(k)))
+            any(sink_stands_out(q[h * group : (h + 1) * group], k[h, :tile_keys], factor) for h in range(len(k)))
         )
     if fraction_bits is None:
         fraction_bits = 2 if fmt.block else {8: 8, 4: 12}[fmt.bits]

@@ -71,10 +71,48 @@ def linear_row(x, weights, a, h, relu, bits):
     return y, ({"scale_underflow"} if a == 0 else set()) | ({"output_saturated"} if y != exact else set())
 
 
+def sparse_size(code, count, word):
+    """Bytes of a part of `count` inputs: 2 bits and an element for half of them."""
+    return padded(-(-count // 8), word), padded(-(-count // 2 * BITS[code] // 8), word)
+
+
+def sparse_row(row, code, inputs, dim, word):
+    """Dense weights of a row that keeps two of each four inputs, part by part."""
+    dense, at = [0] * inputs, 0
+    for start in range(0, inputs, dim):
+        part = min(dim, inputs)
+        before, size = sparse_size(code, part, word)
+        places = int.from_bytes(bytes(row[at : at + before]), "little")
+        kept = elements(row[at + before : at + before + size], code, part // 2)
+        for place, e in enumerate(kept):
+            dense[start + place // 2 * 4 + (places >> (2 * place)) % 4] += e
+        at += before + size
+    return dense
+
+
+def tile_of(config, job):
+    return config.lanes * 2 if job["dual"] or job["sparse"] else config.lanes
+
+
+def weight_rows(config, memory, job, outputs, size):
+    """Rows of weights, put together where their parts are apart."""
+    if not job["v_stride"]:
+        return rows_at(memory, job, "k", outputs, size)
+    parts = job["chunks"] * config.lanes // config.dim
+    places = [job | {"k_address": job["k_address"] + part * job["v_stride"]} for part in range(parts)]
+    pieces = [rows_at(memory, place, "k", outputs, size // parts) for place in places]
+    return [[byte for piece in row for byte in piece] for row in zip(*pieces, strict=True)]
+
+
 def do_linear(config, memory, job):
-    inputs, outputs, code = job["chunks"] * config.lanes, job["tiles"] * config.lanes, job["k_format"]
-    size = row_bytes(code, inputs, config.bus_bytes)
-    weights = [elements(row, code, inputs) for row in rows_at(memory, job, "k", outputs, size)]
+    inputs, outputs, code = job["chunks"] * config.lanes, job["tiles"] * tile_of(config, job), job["k_format"]
+    if job["sparse"]:
+        size = max(1, inputs // config.dim) * sum(sparse_size(code, min(inputs, config.dim), config.bus_bytes))
+        rows = weight_rows(config, memory, job, outputs, size)
+        weights = [sparse_row(row, code, inputs, config.dim, config.bus_bytes) for row in rows]
+    else:
+        size = row_bytes(code, inputs, config.bus_bytes)
+        weights = [elements(row, code, inputs) for row in weight_rows(config, memory, job, outputs, size)]
     xs = [elements(row, INT8, inputs) for row in rows_at(memory, job, "q", job["rows"], inputs)]
     bits = OUTPUT_BITS[job["o_format"]]
     done = [linear_row(x, weights, job["a"], job["h"], job["relu"], bits) for x in xs]
@@ -103,13 +141,21 @@ def value_row(row, code, count, word, exponent):
     return [round(Fraction(each << G_V[code], 1 << max(0, exponent - x))) for each, x in zip(e, xs, strict=True)]
 
 
+def tiles_apart(items, tile, most, nothing):
+    """A job's items (keys, values) so that each tile of them takes the room of the largest: nobody sees the rest."""
+    cut = [items[start : start + tile] for start in range(0, len(items), tile)]
+    return [each for part in cut for each in part + [nothing] * (most - len(part))]
+
+
 def do_attention(config, memory, chain):
     """Jobs of the same rows, from one with `first` to one with `last`; keys carry the score of their job."""
     last, lanes, word = chain[-1], config.lanes, config.bus_bytes
     dim, bits = last["chunks"] * lanes, OUTPUT_BITS[last["o_format"]]
+    most = 2 * lanes if config.dual_issue or config.sparse else lanes
     k, v, found = [], [], set()
     for job in chain:
-        count = min(job["keys"] - job["key"], job["tiles"] * lanes)
+        tile = tile_of(config, job)
+        count = min(job["keys"] - job["key"], job["tiles"] * tile)
         for name, code, exponent in (
             ("k", job["k_format"], job["k_exponent"]),
             ("v", job["v_format"], job["v_exponent"]),
@@ -119,18 +165,18 @@ def do_attention(config, memory, chain):
                 found.add("exponent_clipped")
             if name == "k":
                 score = aligned_score(lanes, code, exponent)
-                k += [(score, decoded(row, code, dim, word)) for row in rows] + [None] * (-count % lanes)
+                k += tiles_apart([(score, decoded(row, code, dim, word)) for row in rows], tile, most, None)
             else:
-                v += [value_row(row, code, dim, word, exponent) for row in rows] + [[0] * dim] * (-count % lanes)
+                v += tiles_apart([value_row(row, code, dim, word, exponent) for row in rows], tile, most, [0] * dim)
     outputs = []
     for row, q in enumerate(rows_at(memory, last, "q", last["rows"], dim)):
         seen = []
         for job in chain:
-            count = min(job["keys"] - job["key"], job["tiles"] * lanes)
+            tile = tile_of(config, job)
             lo, hi = job["lo"] + job["step"] * row, job["hi"] + job["step"] * row
-            keys = range(job["key"], job["key"] + count)
-            seen += [j <= hi and (j < job["sink"] or j >= lo) for j in keys] + [False] * (-count % lanes)
-        widths = {"lanes": lanes, "p_bits": config.p_bits, "guard_bits": config.guard_bits, "bits": bits}
+            keys = range(job["key"], min(job["keys"], job["key"] + job["tiles"] * tile))
+            seen += tiles_apart([j <= hi and (j < job["sink"] or j >= lo) for j in keys], tile, most, False)
+        widths = {"lanes": most, "p_bits": config.p_bits, "guard_bits": config.guard_bits, "bits": bits}
         widths |= {"v_bits": 14 if set(config.built_formats) - {"int8", "int4", "int2"} else 8}
         o, status = attend_row(
             elements(q, INT8, dim),

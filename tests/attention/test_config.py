@@ -10,6 +10,8 @@ from hdl.common.config import ConfigError
 
 PARAMS = {"rows": 16, "lanes": 16, "dim": 64}
 
+PACKED = "packed_rows needs p_bits of 8, no formats with blocks, and neither dual_issue nor sparse"
+
 
 def widths(**params):
     config = ArrayConfig.parse(PARAMS | params)
@@ -53,8 +55,25 @@ def test_built_formats_are_in_the_order_of_their_codes():
         ({"formats": ["int2"]}, "int2 is for linear layers only, and linear is false"),
         ({"formats": ["nvfp4"], "lanes": 32}, "lanes must divide the 16 elements of a block of nvfp4"),
         ({"formats": ["bfp12"], "dim": 32}, "dim must be at least 64, a block of bfp12, not 32"),
-        ({"packed_rows": True, "p_bits": 9}, "packed_rows needs p_bits of 8, and no formats with blocks"),
-        ({"packed_rows": True, "formats": ["mxint8"]}, "packed_rows needs p_bits of 8, and no formats with blocks"),
+        (
+            {"packed_rows": True, "p_bits": 9},
+            PACKED,
+        ),
+        (
+            {"packed_rows": True, "formats": ["mxint8"]},
+            PACKED,
+        ),
+        ({"dual_issue": True}, "dual_issue needs int4 in formats"),
+        ({"sparse": True}, "sparse is for linear layers, and linear is false"),
+        (
+            {"sparse": True, "linear": True, "dim": 32},
+            "dim must be a multiple of 2 * lanes = 32, twice it or more, not 32",
+        ),
+        ({"dual_issue": True, "formats": ["int4", "mxint4"]}, "dual_issue and sparse need formats without blocks"),
+        (
+            {"sparse": True, "linear": True, "lanes": 32, "dim": 128, "bus_bits": 32},
+            "bus_bits of at least 2 * lanes = 64",
+        ),
         ({"formats": ["mxfp5"]}, "not 'mxfp5' (a string); did you mean \"mxfp6\"?"),
         ({"formats": ["int8"]}, "formats[0] must be one of int4, int2, mxint8, mxint4, mxfp4, nvfp4, mxfp6, bfp12"),
     ],

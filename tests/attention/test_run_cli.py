@@ -99,6 +99,37 @@ def test_four_bits_of_keys_and_values(files, tmp_path):
     assert found["fraction_bits"] == 12
 
 
+def test_four_bits_are_two_at_a_time_where_they_can_be(files, tmp_path):
+    """Tiles of 32 keys take as many cycles as those of 16."""
+    rng, found = np.random.default_rng(6), {}
+    q, k, v = (rng.standard_normal((2, count, 64)).astype(np.float32) for count in (20, 96, 96))
+    for kv in ("int8", "int4"):
+        argv = [
+            *files(q=q, k=k, v=v),
+            "--kv",
+            kv,
+            "--design",
+            "attn_16x16_wide",
+            "--save-quantised",
+            tmp_path / "seen.npz",
+        ]
+        found[kv] = called(*argv)
+        seen = np.load(tmp_path / "seen.npz")
+        wanted = plain_attention(seen["q"], seen["k"], seen["v"], 1 / 8)
+        assert np.linalg.norm(np.load(tmp_path / "o.npy") - wanted) / np.linalg.norm(wanted) < 2e-2
+    assert {kv: each["mac_cycles"] for kv, each in found.items()} == {
+        "int8": 2 * 2 * 6 * 2 * 64,  # heads, blocks of 16 rows, tiles, passes
+        "int4": 2 * 2 * 3 * 2 * 64,
+    }
+    assert found["int4"]["cycles"] < 0.7 * found["int8"]["cycles"]
+    assert found["int4"]["mac_utilisation"] < 20 / 32
+    called(*argv, "--first-tile", 32)
+    with pytest.raises(BadInput, match=r"^--first-tile must be auto or 0\.\.32, not 33$"):
+        called(*argv, "--first-tile", 33)
+    with pytest.raises(BadInput, match=r"^--first-tile must be auto or 0\.\.16, not 17$"):
+        called(*argv, "--kv", "int8", "--first-tile", 17)
+
+
 FLOAT_ERRORS = {"int8": 0.02, "mxint8": 0.02, "mxfp6": 0.1, "nvfp4": 0.2, "mxfp4": 0.3, "mxint4": 0.3, "bfp12": 0.35}
 
 

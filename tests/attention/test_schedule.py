@@ -1,5 +1,7 @@
 """Lists of jobs: every pair of a query and a key once, the golden model's results, and their cost by counting."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -20,6 +22,9 @@ BLOCKS = ArrayConfig.parse(
     {"rows": 4, "lanes": 16, "dim": 64, "subtiles": 2, "bus_bits": 64}
     | {"formats": ["int4", "mxint8", "mxint4", "mxfp4", "nvfp4", "mxfp6", "bfp12"]}
 )
+DUAL = ArrayConfig.parse(
+    {"rows": 4, "lanes": 4, "dim": 16, "subtiles": 4, "bus_bits": 32, "formats": ["int4"], "dual_issue": True}
+)
 LARGE = ArrayConfig.parse({"rows": 16, "lanes": 16, "dim": 64, "subtiles": 8, "bus_bits": 64})
 NOWHERE = Layout(0, 0, 0, 0, 0, 0)
 
@@ -35,14 +40,21 @@ def random_problem(rng, config):
     scales = (scale,) * (kv_heads * group)
     if rng.random() < 0.3:
         scales = (LogitScale(1 << 14, 31), *scales[1:])
-    first = int(rng.choice([0, 0, 1, config.lanes]))
-    return Problem(kv_heads * group, kv_heads, queries, keys, 2 * config.lanes, mask, scales, 8, first)
+    code = FORMATS["int4"].code if config.dual_issue else 0
+    dim, first = config.tile_keys * 2, int(rng.choice([0, 0, 1, config.tile_keys]))
+    heads = kv_heads * group
+    return Problem(heads, kv_heads, queries, keys, dim, mask, scales, 8, first, k_format=code, v_format=code)
+
+
+def keys_of_tile(config, job):
+    return config.lanes * (2 if job["dual"] else 1)
 
 
 def tiles_of(config, job):
+    size = keys_of_tile(config, job)
     for tile in range(job["tiles"]):
-        start = job["key"] + tile * config.lanes
-        yield start, min(start + config.lanes, job["keys"])
+        start = job["key"] + tile * size
+        yield start, min(start + size, job["keys"])
 
 
 def seen_by(job, rows):
@@ -52,23 +64,26 @@ def seen_by(job, rows):
     return (j <= hi) & ((j < job["sink"]) | (j >= lo))
 
 
+@pytest.mark.parametrize("config", [SMALL, DUAL], ids=["int8", "dual"])
 @pytest.mark.parametrize("seed", range(40))
-def test_every_visible_pair_is_done_once(seed):
+def test_every_visible_pair_is_done_once(seed, config):
     rng = np.random.default_rng(seed)
-    problem = random_problem(rng, SMALL)
+    problem = random_problem(rng, config)
+    row_bytes, _ = problem.row_bytes(config)
     count = np.zeros((problem.heads * problem.queries, problem.kv_heads, problem.keys), int)
     finished = np.zeros(problem.heads * problem.queries, int)
-    layout = Layout.of(SMALL, problem, 0)
-    for job in jobs(SMALL, problem, layout):
-        assert possible(SMALL, job)
+    layout = Layout.of(config, problem, 0)
+    for job in jobs(config, problem, layout):
+        assert possible(config, job)
+        assert job["dual"] == config.dual_issue
         row = (job["q_address"] - layout.q) // problem.dim
-        kv_head, key = divmod((job["k_address"] - layout.k) // problem.dim, problem.keys)
+        kv_head, key = divmod((job["k_address"] - layout.k) // row_bytes, problem.keys)
         assert key == job["key"]
         assert job["v_address"] - layout.v == job["k_address"] - layout.k
         assert job["o_address"] - layout.o == 2 * row * problem.dim
         rows = np.arange(job["rows"])
         seen = seen_by(job, rows)
-        for start, stop in tiles_of(SMALL, job):
+        for start, stop in tiles_of(config, job):
             count[row + rows, kv_head, start:stop] += seen[:, start:stop]
         finished[row + rows] += job["last"]
     assert (finished == 1).all()
@@ -84,12 +99,13 @@ def counted_tiles(config, job, block):
     """Tiles of a job that a block of its rows may need, and those that it goes through, from the paper's words."""
     rows = np.arange(block, min(block + config.rows, job["rows"]))
     lo, hi = job["lo"] + job["step"] * rows[0], job["hi"] + job["step"] * rows[-1]
-    starts = [job["key"] + tile * config.lanes for tile in range(job["tiles"])]
+    size = keys_of_tile(config, job)
+    starts = [job["key"] + tile * size for tile in range(job["tiles"])]
     reached = [start < job["keys"] and start <= hi for start in starts]
-    seen = [start < job["sink"] or start + config.lanes - 1 >= lo for start in starts]
+    seen = [start < job["sink"] or start + size - 1 >= lo for start in starts]
     needed = np.logical_and(reached, seen)
     for tile in np.flatnonzero(~needed):
-        end = min(starts[tile] + config.lanes, job["keys"])
+        end = min(starts[tile] + size, job["keys"])
         r, j = np.meshgrid(rows, np.arange(starts[tile], end), indexing="ij")
         below = j < job["sink"]
         assert not ((j <= job["hi"] + job["step"] * r) & (below | (j >= job["lo"] + job["step"] * r))).any()
@@ -104,27 +120,30 @@ def check_cost(config, job):
     assert (found.needed, found.passes, found.mac_cycles) == (needed, passes, 2 * dim * passes)
     keys = sum(max(0, stop - start) for start, stop in tiles_of(config, job))
     words = dim // config.bus_bytes
-    assert found.words_read == (job["rows"] + 2 * keys) * words + 64 // config.bus_bytes
+    key_words = sum({0: words, 1: -(-words // 2)}[job[f"{name}_format"]] for name in "kv")
+    assert found.words_read == job["rows"] * words + keys * key_words + 64 // config.bus_bytes
     assert found.words_written == (job["rows"] * 2 * words if job["last"] else 0)
     return found
 
 
+@pytest.mark.parametrize("config", [SMALL, DUAL], ids=["int8", "dual"])
 @pytest.mark.parametrize("seed", range(40))
-def test_cost_is_what_counting_says(seed):
-    problem = random_problem(np.random.default_rng(seed), SMALL)
-    for job in jobs(SMALL, problem, NOWHERE):
-        found = check_cost(SMALL, job)
-        assert found.passes - found.needed <= -(-job["rows"] // SMALL.rows)
+def test_cost_is_what_counting_says(seed, config):
+    problem = random_problem(np.random.default_rng(seed), config)
+    for job in jobs(config, problem, NOWHERE):
+        found = check_cost(config, job)
+        assert found.passes - found.needed <= -(-job["rows"] // config.rows)
 
 
+@pytest.mark.parametrize("config", [SMALL, DUAL], ids=["int8", "dual"])
 @pytest.mark.parametrize("seed", range(40))
-def test_cost_of_any_job_is_what_counting_says(seed):
+def test_cost_of_any_job_is_what_counting_says(seed, config):
     """Whatever its masks: tiles between others, behind them, or blocks that need none."""
-    for job in random_case(np.random.default_rng(seed), SMALL).jobs:
-        check_cost(SMALL, job)
+    for job in random_case(np.random.default_rng(seed), config).jobs:
+        check_cost(config, job)
 
 
-@pytest.mark.parametrize("config", [SMALL, BLOCKS], ids=["int8", "formats"])
+@pytest.mark.parametrize("config", [SMALL, BLOCKS, DUAL], ids=["int8", "formats", "dual"])
 @pytest.mark.parametrize("seed", range(30))
 def test_a_list_done_in_memory_is_the_golden_model(config, seed):
     arrays = array_vectors.random_arrays(config, seed, 40)
@@ -140,6 +159,12 @@ def test_a_list_done_in_memory_is_the_golden_model(config, seed):
     assert "done" in status
     assert sum((name in status) << bit for bit, name in enumerate(array_vectors.STATUS)) == wanted["status"][0]
     np.testing.assert_array_equal(memory[: job.result.start], job.image[: job.result.start])
+
+
+def test_random_arrays_are_two_at_a_time_too():
+    problems = [array_vectors.problem_of(array_vectors.random_arrays(DUAL, seed, 40)) for seed in range(100)]
+    found = {(problem.tile_keys(DUAL), problem.first_tile) for problem in problems}
+    assert found >= {(4, 0), (4, 1), (4, 4), (8, 0), (8, 1), (8, 8)}
 
 
 def test_random_arrays_reach_everything():
@@ -175,6 +200,14 @@ def test_arrays_in_wrong_formats_are_told():
     size = right["k"].shape[2]
     with pytest.raises(ValueError, match=f"^k must have rows of {size} bytes, not {size - 1}$"):
         array_vectors.check(BLOCKS, right | {"k": right["k"][..., 1:]})
+
+
+def test_the_first_tile_has_at_most_the_keys_of_a_tile():
+    problem = Problem(1, 1, 3, 30, 16, Mask(), (LogitScale(1, 31),), first_tile=8, k_format=1, v_format=1)
+    problem.check(DUAL)
+    for code in (0, 1):  # of INT8 keys there are four in a tile
+        with pytest.raises(ValueError, match=f"^the first tile must have 0..{4 << code} keys, not 9$"):
+            replace(problem, first_tile=9, k_format=code).check(DUAL)
 
 
 def dense(queries, keys, mask="dense", heads=1, config=LARGE):
