@@ -52,16 +52,16 @@ class Places(wiring.Component):
         config = self._config
         low = (chunks_of_word(config) - 1).bit_length()
         word_bits = len(self.word)
-        m.submodules.words = words = Ram(config.bus_bits, 1 << (config.slot_bits + config.tile_key_bits + word_bits))
+        m.submodules.buffer = buffer = Ram(config.bus_bits, 1 << (config.slot_bits + config.tile_key_bits + word_bits))
         word = Cat(self.chunk >> low, Const(0, word_bits))[:word_bits]
         m.d.comb += [
-            words.write.eq(self.write),
-            words.write_address.eq(Cat(self.word, self.key, self.write_slot)),
-            words.write_data.eq(self.data),
-            words.read_address.eq(Cat(word, self.beat_key, self.slot)),
+            buffer.write.eq(self.write),
+            buffer.write_address.eq(Cat(self.word, self.key, self.write_slot)),
+            buffer.write_data.eq(self.data),
+            buffer.read_address.eq(Cat(word, self.beat_key, self.slot)),
         ]
         part = register(m, self.chunk[:low], "part") if low else Const(0, 1)
-        of_beat = words.read_data.word_select(part, PLACE_BITS * config.lanes)
+        of_beat = buffer.read_data.word_select(part, PLACE_BITS * config.lanes)
         own = Cat(Const(PLACE_BITS * (lane % 2), PLACE_BITS) for lane in range(config.lanes))
         chosen = wire(m, Mux(register(m, self.sparse, "sparse_read"), of_beat, own), "chosen")
         late = delayed(m, chosen, config.operand_cycles - 1, "places_of_beat", reset_less=True)
