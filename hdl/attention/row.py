@@ -44,7 +44,7 @@ def stationary_step(config: ArrayConfig) -> data.StructLayout:
     )
 
 
-def lanes_of(config: ArrayConfig) -> Lanes | WideLanes:
+def lanes_of(config: ArrayConfig) -> Lanes:
     """A row's lanes; those of packed rows are others."""
     return WideLanes(config) if config.wide else Lanes(config)
 

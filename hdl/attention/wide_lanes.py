@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from amaranth.hdl import Array, Module, Mux, Signal, Value, signed
-from amaranth.lib import wiring
-from amaranth.lib.wiring import In, Out
 
-from hdl.attention.config import ArrayConfig
-from hdl.attention.lanes import PLACE_BITS, SECOND_BITS, beat_members, tree
+from hdl.attention.lanes import PLACE_BITS, SECOND_BITS, Lanes, tree
 from hdl.common.arithmetic import register, wire
 
 
-class WideLanes(wiring.Component):
+class WideLanes(Lanes):
     """`Lanes`, of which each has a second stationary operand.
 
     Latency: 1 + log2(C) cycles, one more with `sparse`, one more with `dual_issue`. A beat a cycle.
@@ -24,16 +21,6 @@ class WideLanes(wiring.Component):
     places : with `sparse`: which of the four stationary operands of its pair, lane by lane, a lane multiplies by; its
         first one is place 0 of an even lane, 2 of an odd one
     """
-
-    def __init__(self, config: ArrayConfig):
-        self._config = config
-        super().__init__(
-            {
-                **{name: In(bits) for name, bits in beat_members(config).items()},
-                "stationary": In(signed(config.stationary_bits)),
-                "sum": Out(signed(config.partial_bits)),
-            }
-        )
 
     def elaborate(self, platform):
         m = Module()

@@ -9,7 +9,7 @@ await bench.command("start")
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import cocotb
 from cocotb.triggers import ClockCycles, with_timeout
@@ -49,3 +49,15 @@ class RegisterEdge(Edge):
         answer = await with_timeout(cocotb.start_soon(access), ACCESS_TIMEOUT_CYCLES * CLOCK_PERIOD_NS, "ns")
         assert int(answer.resp) == 0, f"{answer}"
         return answer
+
+
+class StalledEdge(RegisterEdge):
+    """A `RegisterEdge` all of whose streams are stalled alike."""
+
+    @classmethod
+    async def start(cls, dut: Any, stall: float = 0) -> Self:
+        """Reset the block; all streams are stalled with this probability in every cycle."""
+        bench = cls(dut)
+        await bench.reset()
+        bench.stall(stall)
+        return bench

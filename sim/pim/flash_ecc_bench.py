@@ -16,7 +16,7 @@ from cocotb.triggers import ClockCycles
 
 from hdl.common.registers import load_registers
 from hdl.pim.flash_ecc_config import FlashEccConfig
-from sim.common.register_edge import RegisterEdge
+from sim.common.register_edge import StalledEdge
 from sim.pim import flash_ecc_model
 from sim.pim.flash_ecc_vectors import model, pack, random_arrays
 
@@ -26,18 +26,10 @@ DECODES = CONFIG.direction == "decode"
 COUNTERS = ("corrected", "dropped", "repaired", "zeroed")
 
 
-class Bench(RegisterEdge):
+class Bench(StalledEdge):
     """The block with a bus model on each of its interfaces."""
 
     MAP = REGISTERS
-
-    @classmethod
-    async def start(cls, dut: Any, stall: float = 0) -> Bench:
-        """Reset the block; both streams are stalled with this probability in every cycle."""
-        bench = cls(dut)
-        await bench.reset()
-        bench.stall(stall)
-        return bench
 
     async def check(self, arrays: dict[str, Any]) -> None:
         """Send pages and compare what they become with the golden model's."""

@@ -18,7 +18,7 @@ from cocotb.triggers import ClockCycles
 from hdl.common.registers import load_registers
 from hdl.pim.kv_config import KvConfig, KvOp
 from sim.common.beats import Beats
-from sim.common.register_edge import RegisterEdge
+from sim.common.register_edge import StalledEdge
 from sim.pim import flash_vectors, kv_model, kv_vectors
 from sim.pim.kv_model import KvCommand, KvResult
 
@@ -29,18 +29,10 @@ STATUS = {name: REGISTERS["status"][name].mask for name in ("bad_command", "bad_
 APPEND, QUERY = KvCommand(KvOp.APPEND), KvCommand(KvOp.QUERY, 0, 1, 1, 1 << 20)
 
 
-class Bench(RegisterEdge):
+class Bench(StalledEdge):
     """The block with a bus model on each of its interfaces."""
 
     MAP = REGISTERS
-
-    @classmethod
-    async def start(cls, dut: Any, stall: float = 0) -> Bench:
-        """Reset the block; all streams are stalled with this probability in every cycle."""
-        bench = cls(dut)
-        await bench.reset()
-        bench.stall(stall)
-        return bench
 
     def give(self, commands: list[KvCommand]) -> KvResult:
         """Send commands with random data, and flash's answers; what must come of them."""

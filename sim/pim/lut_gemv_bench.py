@@ -16,7 +16,7 @@ from cocotb.triggers import ClockCycles
 
 from hdl.common.registers import load_registers
 from hdl.pim.lut_gemv_config import RESULT_FORMATS, LutGemvConfig
-from sim.common.register_edge import RegisterEdge
+from sim.common.register_edge import StalledEdge
 from sim.common.stimulus import integers
 from sim.pim import lut_gemv_model
 from sim.pim.lut_gemv_model import LutJob
@@ -45,18 +45,10 @@ def random_job(**given: Any) -> LutJob:
     return LutJob(**{"scale": random_scales(rng, len(fields["index"]))} | fields)
 
 
-class Bench(RegisterEdge):
+class Bench(StalledEdge):
     """The block with a bus model on each of its interfaces."""
 
     MAP = REGISTERS
-
-    @classmethod
-    async def start(cls, dut: Any, stall: float = 0) -> Bench:
-        """Reset the block; all streams are stalled with this probability in every cycle."""
-        bench = cls(dut)
-        await bench.reset()
-        bench.stall(stall)
-        return bench
 
     def give(self, jobs: list[LutJob], *roles: str) -> None:
         for role, beats in packed(CONFIG, jobs).items():

@@ -20,7 +20,7 @@ from hdl.pim.commands import Instruction, Op
 from hdl.pim.system_config import SystemConfig, SystemInstruction, decode_system_program, encode_system_program
 from hdl.pim.vector_config import LAST, LINK, VectorInstruction, VectorOp
 from sim.common.beats import Beats
-from sim.common.register_edge import RegisterEdge
+from sim.common.register_edge import StalledEdge
 from sim.pim import system_vectors
 from sim.pim.system_model import System
 
@@ -30,18 +30,10 @@ END = VectorInstruction(VectorOp.END)
 LANES = CONFIG.vector.lanes
 
 
-class Bench(RegisterEdge):
+class Bench(StalledEdge):
     """The block with a bus model on each of its interfaces."""
 
     MAP = REGISTERS
-
-    @classmethod
-    async def start(cls, dut: Any, stall: float = 0) -> Bench:
-        """Reset the block; all streams are stalled with this probability in every cycle."""
-        bench = cls(dut)
-        await bench.reset()
-        bench.stall(stall)
-        return bench
 
     def give(self, arrays: dict[str, Any]) -> None:
         for role, beats in system_vectors.pack(CONFIG, arrays).items():

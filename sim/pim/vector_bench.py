@@ -25,7 +25,7 @@ from hdl.pim.vector_config import (
     VectorOp,
     encode_vector_program,
 )
-from sim.common.register_edge import RegisterEdge
+from sim.common.register_edge import StalledEdge
 from sim.pim.vector_model import VectorUnit, beats_of
 from sim.pim.vector_vectors import model, pack, random_arrays
 
@@ -35,18 +35,10 @@ END = VectorInstruction(VectorOp.END)
 COUNTERS = ("instructions", "cycles")
 
 
-class Bench(RegisterEdge):
+class Bench(StalledEdge):
     """The block with a bus model on each of its interfaces."""
 
     MAP = REGISTERS
-
-    @classmethod
-    async def start(cls, dut: Any, stall: float = 0) -> Bench:
-        """Reset the block; all streams are stalled with this probability in every cycle."""
-        bench = cls(dut)
-        await bench.reset()
-        bench.stall(stall)
-        return bench
 
     def give(self, arrays: dict[str, Any]) -> None:
         for role, beats in pack(CONFIG, arrays).items():

@@ -17,7 +17,7 @@ from cocotb.triggers import ClockCycles
 from hdl.common.registers import load_registers
 from hdl.pulse.config import FRACTION_BITS, PHASES, FilterConfig
 from sim.common.beats import Beats
-from sim.common.register_edge import RegisterEdge
+from sim.common.register_edge import StalledEdge
 from sim.common.stimulus import last_flags
 from sim.pulse.filter_vectors import model, pack, random_arrays, records, register_writes
 
@@ -27,18 +27,10 @@ BAD_WINDOW, BAD_BANK, BUSY = (REGISTERS["status"][name].mask for name in ("bad_w
 COUNTERS = ("windows", "dropped", "cycles")
 
 
-class Bench(RegisterEdge):
+class Bench(StalledEdge):
     """The block with a bus model on each of its interfaces."""
 
     MAP = REGISTERS
-
-    @classmethod
-    async def start(cls, dut: Any, stall: float = 0) -> Bench:
-        """Reset the block; both streams are stalled with this probability in every cycle."""
-        bench = cls(dut)
-        await bench.reset()
-        bench.stall(stall)
-        return bench
 
     async def load(self, arrays: dict[str, Any]) -> None:
         """Settings and bank."""
