@@ -160,13 +160,13 @@ class Tiles(wiring.Component):
         m.d.comb += [
             decoder.key_word.eq(key_word),
             decoder.value_bytes.eq(value_bytes),
-            decoder.query.eq(query),
-            decoder.format.eq(register(m, self.format, "format_read")),
-            decoder.chunk.eq(register(m, self.chunk, "chunk_read")),
-            decoder.column.eq(register(m, self.column, "column_read")),
+            decoder.query.eq(self.query),
+            decoder.format.eq(self.format),
+            decoder.chunk.eq(self.chunk),
+            decoder.column.eq(self.column),
         ]
         if self._config.dual_issue:
-            m.d.comb += decoder.dual.eq(register(m, self.dual, "dual_read"))
+            m.d.comb += decoder.dual.eq(self.dual)
             m.d.comb += self.seconds.eq(register(m, decoder.seconds, "seconds_spread"))
         if not self._config.has_blocks:
             return decoder.elements
@@ -174,7 +174,7 @@ class Tiles(wiring.Component):
         scales = self._scales(m)
         given = {
             "query": query,
-            "format": decoder.format,
+            "format": register(m, self.format, "format_read"),
             "key_scale": scales.key_scale.as_value(),
             "value_scales": scales.value_scales,
         }
