@@ -4,23 +4,27 @@
 
     limit      time and energy of the optimal filter over the bound, 27 to 57 dB, 10:1; draws docs/pulse_limit.svg
     others     coloured noise, jitter, fewer bits of ADC, steeper pulses, pile-up
+    channel    r0 through pulse_r0 in Verilator, from samples to records
+    front      cells and clock of pulse_front_r0 on an LFE5U-85F
 
-The golden model's figures: the gateware gives the same bits, as its tests say. Prints a line a figure, with its target,
-and one JSON object at the end.
+Resolutions of `limit` and `others` are the golden model's: the gateware gives the same bits, as its tests say. Prints a
+line a figure, with its target, and one JSON object at the end.
 """
 
 from __future__ import annotations
 
 import argparse
 
-from bench import pulse_limit
+from bench import pulse_channel, pulse_limit
 from bench.common import Benches, run
+from bench.ecp5 import routed_design
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="NAME", help="figures; all if none is named")
-    benches: Benches = {"limit": pulse_limit.limit, "others": pulse_limit.others}
+    benches: Benches = {"limit": pulse_limit.limit, "others": pulse_limit.others, "channel": pulse_channel.channel}
+    benches["front"] = lambda: routed_design("pulse_front_r0", 140, "at least 125")
     run(benches, parser.parse_args().names)
 
 

@@ -29,6 +29,9 @@ from hdl.common.uart import UartReceiver, UartTransmitter
 REGISTERS_BASE = 0x0000_0000
 MEMORY_BASE = 0x8000_0000
 
+EXTERNAL = "external"
+"""An input that a block does without."""
+
 BUS_TIMEOUT_S = 200e-6
 STREAM_TIMEOUT_S = 100e-6
 FRAME_TIMEOUT_S = 50e-3
@@ -49,7 +52,7 @@ class BoardTop(wiring.Component):
     ----------
     block : wiring.Component
         Streams of whole bytes in any number, at most one AXI4-Lite `csr` of at most 30 address bits, at most one AXI4
-        manager `mem`; other outputs, as `irq`, are left open.
+        manager `mem`; other outputs, as `irq`, are left open; an input `external`, for a trigger from a pin, stays 0.
     clock_hz : float
         Clock of domain `sync`.
     baud : int
@@ -198,7 +201,7 @@ def _interfaces(block: wiring.Component) -> tuple[list[str], list[str], int | No
     csr_bits: int | None = None
     memory_bits: int | None = None
     for name, member in block.signature.members.items():
-        if member.is_port and member.flow == Out:
+        if member.is_port and (member.flow == Out or name == EXTERNAL):
             continue
         signature = None if member.is_port else member.signature
         if isinstance(signature, stream.Signature):

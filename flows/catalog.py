@@ -321,6 +321,24 @@ BLOCKS = {
             bench="sim.pulse.filter_bench",
             default="pulse_filter_r0",
         ),
+        Block(
+            name="pulse.front",
+            summary="triggers in detector samples, and a window of codes for each",
+            config="hdl.pulse.front_config:FrontConfig",
+            component="hdl.pulse.front:Front",
+            vectors="sim.pulse.front_vectors",
+            bench="sim.pulse.front_bench",
+            default="pulse_front_r0",
+        ),
+        Block(
+            name="pulse.channel",
+            summary="a detector's channel: samples in, a record with time and energy for each pulse out",
+            config="hdl.pulse.channel_config:ChannelConfig",
+            component="hdl.pulse.channel:Channel",
+            vectors="sim.pulse.channel_vectors",
+            bench="sim.pulse.channel_bench",
+            default="pulse_r0",
+        ),
     ]
 }
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import io
 import shutil
 import sys
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from rich.table import Table
 
 from flows import engines, run
+from flows.array_files import npz_bytes
 from flows.errors import BadInput
 from flows.load import NAME, load_design, named_designs
 from flows.output import check_output, write_output
@@ -147,10 +146,8 @@ def run_arrays(
     outputs, metrics = run.execute(route, engine, results, arrays, port=port or "", baud=baud, stalls=stalls, seed=seed)
     result = {"design": route.design.name, "engine": engine, "items": len(next(iter(outputs.values())))} | metrics
     if out is not None:
-        content = io.BytesIO()
-        np.savez(content, **outputs)  # type: ignore[arg-type]
         with disk_errors(out.parent, hint="make room, or name another file with -o"):
-            write_output(out, content.getvalue())
+            write_output(out, npz_bytes(**outputs))
         result["out"] = str(out)
     _say(result)
     return result

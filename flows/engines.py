@@ -133,7 +133,7 @@ def run_serial(
     """Through the host driver on a serial port, real or pseudo.
 
     `cycles` are those in which the block had work in flight, as its own counter says; the line's time is not in them.
-    None of a block without registers. `memory_bytes`: what the board gives a block that works from memory. `timeout_s`:
+    None of a block without one. `memory_bytes`: what the board gives a block that works from memory. `timeout_s`:
     silence after which a request is repeated; a simulated board may be slow.
     """
     from boards.host import Host
@@ -154,7 +154,8 @@ def run_serial(
             for address, words in _register_writes(vectors, config, arrays):
                 host.write(address, words, fixed=True)
             outputs = vectors.unpack(config, arrays, host.run_streams(given, expected, ports["ports"]))
-            cycles = host.read(registers["cycles"].offset_bytes, 1)[0] if registers else None
+            counter = registers["cycles"] if registers and "cycles" in registers else None
+            cycles = host.read(counter.offset_bytes, 1)[0] if counter else None
     return outputs, _metrics(design, arrays, cycles, start) | {"clock_hz": clock_hz}
 
 

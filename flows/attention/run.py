@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from flows.attention.inputs import npy_bytes, npz_bytes, read_floats
+from flows.array_files import npy_bytes, npz_bytes
+from flows.attention.inputs import read_floats
 from flows.errors import BadInput, NielloError
 from flows.load import Design, load_design
 from flows.output import check_output, write_output

@@ -32,3 +32,57 @@ def pulse_crlb(
     from flows.pulse.crlb import crlb
 
     emit(**crlb(setup, snr_db, adc_bits, plot))
+
+
+@pulse.command("run")
+def pulse_run(
+    waves: Annotated[
+        Path, typer.Option("--in", metavar="WAVES.npy", help="Codes, int16 (events, samples) or (samples,).")
+    ],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", metavar="EVENTS.npz", help="Pulses: record, time, energy, flags, channel.")
+    ],
+    design: Annotated[str, typer.Option(metavar="NAME", help="A design of pulse.channel.")] = "pulse_r0",
+    engine: Annotated[
+        str, typer.Option(help="model: the golden model. rtl, board-sim: the gateware, held to it.")
+    ] = "model",
+    setup: Annotated[
+        str, typer.Option(metavar="NAME|FILE.yml", help="The measurement: shape of pulses, noise.")
+    ] = "r0",
+    threshold: Annotated[
+        int | None, typer.Option(metavar="CODES", help="Of the trigger, above the baseline; 6 sigma of the noise.")
+    ] = None,
+) -> None:
+    """Time and energy of each pulse in recorded waveforms.
+
+    Records of as many samples as the design's windows are taken for windows; in all others pulses are looked for.
+    """
+    from flows.pulse.run import Asked, run
+
+    emit(**run(Asked(waves, out, design, setup, engine, threshold)))
+
+
+@pulse.command("waves")
+def pulse_waves(
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="WAVES.npy", help="Codes, int16 (events, samples).")],
+    setup: Annotated[str, typer.Argument(metavar="NAME|FILE.yml", help="r0, or a file as for `crlb`.")] = "r0",
+    events: Annotated[int, typer.Option(metavar="N", help="Records of a pulse each.")] = 10_000,
+    samples: Annotated[
+        int | None, typer.Option(metavar="N", help="Of a record, the set-up's if not given; more come after the pulse.")
+    ] = None,
+    rate_hz: Annotated[
+        float | None, typer.Option(metavar="HZ", help="One stream with so many pulses a second, at random, instead.")
+    ] = None,
+    snr_db: Annotated[
+        float | None, typer.Option(metavar="DB", help="20 log10 of the largest peak over the noise.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same signals.")] = 0,
+    truth: Annotated[
+        Path | None,
+        typer.Option(metavar="TRUTH.npz", help="Onset, in samples, and amplitude, in codes, of each pulse."),
+    ] = None,
+) -> None:
+    """Signals of a measurement, with the truth about them, to try `run` with."""
+    from flows.pulse.waves import waves
+
+    emit(**waves(out, setup, events, samples, rate_hz, snr_db, seed, truth))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flows import run
+from flows.array_files import npz_bytes
 from flows.engines import Arrays
 from flows.errors import BadInput
 from flows.load import load_design
@@ -112,9 +112,7 @@ def network(
         result |= {"windows": counter.windows, "differing": counter.differing, "cycles": counter.cycles}
     if arrays is not None:
         loaded = program(config, load_currents(config), NOMINAL, config.seed)
-        content = io.BytesIO()
-        np.savez(content, **arrays_of(loaded, shown_examples.pulses(slots)))  # type: ignore[arg-type]
-        write_output(arrays, content.getvalue())
+        write_output(arrays, npz_bytes(**arrays_of(loaded, shown_examples.pulses(slots))))
         result["arrays"] = shown(arrays)
     if picture is not None:
         drawn = network_picture(design_name, str(result["quality"]), sweeps, seeds, slots)

@@ -11,14 +11,15 @@ from hdl.common.csr_bank import CSRBank
 
 
 def count_events(m: Module, clear: Value, events: Iterable[tuple[Any, Value]]) -> None:
-    """Counts the cycles of each event in the field `count` of a register; they wrap, and `clear` sets them to 0."""
+    """Counts the cycles of each event in the field `count` of a register; one of several bits is added. They wrap, and
+    `clear` sets them to 0."""
     for register, event in events:
         count = Signal.like(register.count.next)
         m.d.comb += register.count.next.eq(count)
         with m.If(clear):
             m.d.sync += count.eq(0)
         with m.Elif(event):
-            m.d.sync += count.eq(count + 1)
+            m.d.sync += count.eq(count + (1 if len(event) == 1 else event))
 
 
 def interrupt(bank: CSRBank) -> Value:

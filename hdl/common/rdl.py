@@ -18,7 +18,15 @@ from systemrdl.rdltypes.builtin_enums import AccessType, OnReadType, OnWriteType
 from systemrdl.source_ref import DetailedFileSourceRef, SourceRefBase
 
 from hdl.common.config import did_you_mean
-from hdl.common.registers import REGISTER_BITS, REGISTER_BYTES, Field, Register, RegisterError, RegisterMap
+from hdl.common.registers import (
+    LEAST_ADDRESS_BITS,
+    REGISTER_BITS,
+    REGISTER_BYTES,
+    Field,
+    Register,
+    RegisterError,
+    RegisterMap,
+)
 
 MAP_PROPERTIES = {"name", "desc", "addressing", "alignment"}
 REGISTER_PROPERTIES = {"name", "desc", "regwidth", "accesswidth", "ispresent"}
@@ -89,7 +97,7 @@ def register_map(node: AddrmapNode, path: Path) -> RegisterMap:
         title=node.get_property("name"),
         description=node.get_property("desc") or "",
         size_bytes=end,
-        address_bits=max(3, (end - 1).bit_length()),
+        address_bits=max(LEAST_ADDRESS_BITS, (end - 1).bit_length()),
         registers=tuple(registers),
     )
 

@@ -27,7 +27,7 @@ refused, as is every combination that would leave a signal or a bit without mean
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Literal
@@ -36,6 +36,9 @@ from hdl.common.config import ConfigError, did_you_mean
 
 REGISTER_BITS = 32
 REGISTER_BYTES = REGISTER_BITS // 8
+
+LEAST_ADDRESS_BITS = 3
+"""Of a map, however few registers it has."""
 
 
 class RegisterError(ConfigError):
@@ -155,7 +158,7 @@ class RegisterMap:
     size_bytes : int
         From the base to the end of the last register.
     address_bits : int
-        Width of a byte address on the bus: the least that holds `size_bytes`, and at least 3.
+        Width of a byte address on the bus: the least that holds `size_bytes`, and at least `LEAST_ADDRESS_BITS`.
     """
 
     name: str
@@ -168,6 +171,16 @@ class RegisterMap:
     @cached_property
     def _by_name(self) -> dict[str, Register]:
         return {register.name: register for register in self.registers}
+
+    def before(self, offset_bytes: int) -> RegisterMap:
+        """The registers below an offset: a block's own, where those of its units begin there."""
+        own = tuple(one for one in self.registers if one.offset_bytes < offset_bytes)
+        size_bytes = own[-1].offset_bytes + REGISTER_BYTES
+        address_bits = max(LEAST_ADDRESS_BITS, (size_bytes - 1).bit_length())
+        return replace(self, size_bytes=size_bytes, address_bits=address_bits, registers=own)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._by_name
 
     def __getitem__(self, name: str) -> Register:
         """The register of that name. KeyError with the nearest name."""

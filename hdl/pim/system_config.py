@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -80,9 +79,7 @@ class SystemConfig(BlockConfig):
         """The registers before those of the units."""
         registers = self.registers
         assert registers is not None
-        own = tuple(one for one in registers.registers if one.offset_bytes < CHANNEL_BASE)
-        size_bytes = own[-1].offset_bytes + 4
-        return replace(registers, size_bytes=size_bytes, address_bits=(size_bytes - 1).bit_length(), registers=own)
+        return registers.before(CHANNEL_BASE)
 
 
 SystemInstruction = Instruction | VectorInstruction

@@ -13,6 +13,7 @@ from sim.common.beats import Beats, data_of
 from sim.common.stimulus import integers, last_flags
 from sim.common.vectors import Arrays, ArraySpec, check_arrays
 from sim.pulse.filter_model import Bank, fit
+from sim.pulse.settings import check_settings, setting_range, setting_write, settings_of
 
 LATENCY_BY_BENCH = True
 
@@ -49,22 +50,7 @@ def check(config: FilterConfig, arrays: Mapping[str, Any]) -> None:
         if sizes[axis] != size:
             name = next(name for name, spec in INPUTS.items() if axis in spec.axes)
             raise ValueError(f"{name} must be {INPUTS[name]} with {axis} = {size}, not {arrays[name].shape}")
-    for name, value in settings_of(config, arrays).items():
-        low, high = setting_range(config, name)
-        if not low <= value <= high:
-            raise ValueError(f"settings must have {name} in {low}..{high}, not {value}")
-
-
-def setting_range(config: FilterConfig, name: str) -> tuple[int, int]:
-    """Least and most of a setting."""
-    assert config.registers is not None
-    bits = config.registers[name]["value"].width
-    return (-(1 << bits - 1), (1 << bits - 1) - 1) if name in SIGNED_REGISTERS else (0, (1 << bits) - 1)
-
-
-def settings_of(config: FilterConfig, arrays: Mapping[str, Any]) -> dict[str, int]:
-    """The settings by name."""
-    return dict(zip(config.setting_names, arrays["settings"].tolist(), strict=True))
+    check_settings(config, SIGNED_REGISTERS, arrays)
 
 
 def model(config: FilterConfig, arrays: Mapping[str, Any]) -> Arrays:
@@ -80,10 +66,7 @@ def register_writes(config: FilterConfig, arrays: Mapping[str, Any]) -> list[tup
     check(config, arrays)
     registers = config.registers
     assert registers is not None
-    writes = [
-        (registers[name].offset_bytes, [value & registers[name]["value"].mask])
-        for name, value in settings_of(config, arrays).items()
-    ]
+    writes = [setting_write(config, name, value) for name, value in settings_of(config, arrays).items()]
     address, data = (registers[name].offset_bytes for name in ("bank_address", "bank_data"))
     for memory, rows in zip(MEMORIES, (config.weight_rows, config.template_rows), strict=True):
         for row, phases in zip(rows, arrays[memory].view(np.uint16), strict=True):
@@ -162,7 +145,7 @@ def random_arrays(config: FilterConfig, seed: int, items: int) -> Arrays:
     } | {f"exponent_{row}": min(31, max(0, shift + int(rng.integers(-2, 3)))) for row in config.weight_rows}
     if rng.random() < 0.3:
         for name in config.setting_names:
-            low, high = setting_range(config, name)
+            low, high = setting_range(config, SIGNED_REGISTERS, name)
             settings[name] = int(rng.integers(low, high, endpoint=True)) if rng.random() < 0.5 else settings[name]
     ordered = np.array([settings[name] for name in config.setting_names], np.int64)
     return {"windows": windows, "weights": weights, "templates": templates, "settings": ordered}

@@ -234,7 +234,8 @@ def test_block_that_has_no_place_is_refused(member, message):
         BoardTop(WithPort(member), clock_hz=CLOCK_HZ, baud=BAUD, identity=IDENTITY)
 
 
-def test_block_without_anything_has_a_board_top():
-    verilog = emit(BoardTop(WithPort({}), clock_hz=CLOCK_HZ, baud=BAUD, identity=IDENTITY), "niello_board_nothing")
+@pytest.mark.parametrize("member", [{}, {"external": In(1)}])
+def test_block_without_anything_has_a_board_top(member):
+    verilog = emit(BoardTop(WithPort(member), clock_hz=CLOCK_HZ, baud=BAUD, identity=IDENTITY), "niello_board_nothing")
     ports = set(re.findall(r"^  (?:input|output) (?:reg |wire )?(\w+);$", verilog, re.MULTILINE))
     assert {"clk", "rst", "uart_rx", "uart_tx", "activity"} <= ports

@@ -119,6 +119,11 @@ def test_field_refuses_a_value_that_does_not_fit():
             status.encode({"both": value})
 
 
+def test_lookup_knows_its_names():
+    assert "status" in kinds()
+    assert "satus" not in kinds()
+
+
 def test_lookup_names_the_nearest():
     with pytest.raises(KeyError, match=r'^\'kinds has no register satus; did you mean "status"\?\'$'):
         kinds()["satus"]

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from hdl.common.config import ConfigError
-from hdl.pulse.config import FilterConfig
+from hdl.pulse.config import SIGNED_REGISTERS, FilterConfig
 from hdl.pulse.filter import Filter
 from sim.common.harness import HarnessError
 from sim.pulse import filter_vectors
+from sim.pulse.settings import setting_range
 
 SMALL = {"samples": 16, "taps": 11, "pre": 4}
 BUILDS = {
@@ -119,7 +120,7 @@ def test_filter_takes_extremes(built):
             for end in (0, 1):
                 arrays = {name: array.copy() for name, array in base.items()}
                 arrays["weights"][:], arrays["templates"][:] = weight, template
-                limits = [filter_vectors.setting_range(config, name)[end] for name in config.setting_names]
+                limits = [setting_range(config, SIGNED_REGISTERS, name)[end] for name in config.setting_names]
                 arrays["settings"][:] = limits
                 got, want = run(harness, config, arrays), filter_vectors.model(config, arrays)
                 for name in want:

@@ -1,0 +1,65 @@
+"""Config of `pulse.channel`: a detector's channel, from its samples to records. No gateware here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar, Self
+
+from pydantic import model_validator
+
+from hdl.common.block import BlockConfig
+from hdl.common.registers import RegisterMap
+from hdl.pulse.config import FilterConfig
+from hdl.pulse.front_config import FrontConfig
+
+FRONT_BASE, FILTER_BASE = 0x100, 0x200
+"""Where the units' registers begin, in bytes."""
+
+
+class ChannelConfig(BlockConfig):
+    """`pulse.channel`: the front end and the optimal filter behind it, a record of 128 bits for each pulse."""
+
+    front: FrontConfig
+    """The parameters of pulse.front."""
+
+    filter: FilterConfig
+    """The parameters of pulse.filter, of as many samples a window."""
+
+    channel_bits: ClassVar[int] = 8
+    energy_bits: ClassVar[int] = 24
+    sequence_bits: ClassVar[int] = 8
+    record_bits: ClassVar[int] = 128
+
+    @model_validator(mode="after")
+    def _check_windows(self) -> Self:
+        if self.filter.samples != self.front.samples:
+            raise ValueError(
+                f"filter.samples must be the {self.front.samples} of the front end's windows, not {self.filter.samples}"
+            )
+        return self
+
+    @property
+    def latency_cycles(self) -> int:
+        """From the cycle that takes sample t + `samples` - 1 of a trigger at t to the first that offers its record,
+        where the inspection is over and no other event is before it: front end, window, fit, record."""
+        return self.front.latency_cycles + self.front.samples - 1 + self.filter.latency_cycles + 1
+
+    @property
+    def multipliers(self) -> int:
+        """Those of the units."""
+        return self.front.multipliers + self.filter.multipliers
+
+    @property
+    def register_source(self) -> tuple[Path, dict[str, int]]:
+        """The register file and its parameters."""
+        front, fit = self.front.register_source[1], self.filter.register_source[1]
+        parameters = {f"FRONT_{name}": value for name, value in front.items()}
+        parameters |= {f"FILTER_{name}": value for name, value in fit.items()}
+        return Path(__file__).with_name("channel.rdl"), parameters
+
+    @property
+    def own_registers(self) -> RegisterMap:
+        """The registers before those of the units."""
+        registers = self.registers
+        assert registers is not None
+        return registers.before(FRONT_BASE)

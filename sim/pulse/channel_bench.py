@@ -1,0 +1,205 @@
+"""cocotb bench of `pulse.channel`: records, latency, reset, lost triggers, registers, held against the golden model.
+
+`NIELLO_CONFIG` and `NIELLO_PORTS` say what was built; `random` is seeded by cocotb.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+from collections.abc import Mapping
+from typing import Any
+
+import cocotb
+import numpy as np
+from cocotb.triggers import ClockCycles
+
+from hdl.common.registers import load_registers
+from hdl.pulse.channel_config import ChannelConfig
+from hdl.pulse.front_config import FRAME_SAMPLES
+from sim.common.register_edge import StalledEdge
+from sim.pulse.channel_model import LOST_BEFORE, RECORD, record_cycles, records
+from sim.pulse.channel_vectors import model, pack, parsed, random_arrays, register_writes, settings_for
+
+CONFIG = ChannelConfig.parse(json.loads(os.environ["NIELLO_CONFIG"]))
+REGISTERS = load_registers(*CONFIG.register_source)
+SAMPLES, LANES = CONFIG.front.samples, CONFIG.front.lanes
+IN_FLIGHT = 3
+"""Records on their way beside those whose windows are in the ring: offered, fitted, waiting for the fit."""
+
+
+class Bench(StalledEdge):
+    """The block with a bus model on each of its interfaces."""
+
+    MAP = REGISTERS
+
+    async def load(self, arrays: dict[str, Any]) -> None:
+        """Settings and bank; from here on samples count."""
+        for address, words in register_writes(CONFIG, arrays):
+            for word in words:
+                await self.registers["csr"].write_dword(address, word)
+
+    async def results(self, want: Mapping[str, Any]) -> None:
+        """The records that come are these."""
+        beats = b"".join(await self.receive("record", len(want["time"])))
+        got = parsed(np.frombuffer(beats, np.uint8).reshape(-1, CONFIG.record_bits // 8))
+        for name, right in got.items():
+            assert right.tolist() == want[name].tolist(), name
+
+    async def check(self, arrays: dict[str, Any]) -> int:
+        """Settings, samples, and the model's records, when the run has ended; how many."""
+        await self.load(arrays)
+        self.send("samples", pack(CONFIG, arrays)["samples"])
+        await self.sources["samples"].wait()
+        await ClockCycles(self.clock, CONFIG.front.latency_cycles)
+        await self.write("front_run", 0)
+        want = records(CONFIG, settings_for(CONFIG, arrays), arrays["samples"].ravel(), stopped=True)
+        await self.results({name: want[name] for name in RECORD.names or ()})
+        return len(want)
+
+
+def some(count: int) -> dict[str, Any]:
+    """About so many pulses, with settings and a bank."""
+    return random_arrays(CONFIG, random.getrandbits(32), count)
+
+
+def by_the_clock(count: int, period: int, passes: int = 2) -> dict[str, Any]:
+    """So many triggers, `period` samples apart, in noise."""
+    arrays = some(1)
+    size = FRAME_SAMPLES + (count - 1) * period + max(SAMPLES, 4)
+    size += -size % LANES
+    assert (count - 1) * period + max(SAMPLES, 4) + LANES <= count * period
+    rng = np.random.default_rng(random.getrandbits(32))
+    arrays["samples"] = rng.integers(-100, 100, (size // LANES, LANES)).astype(np.int16)
+    quiet = dict.fromkeys(CONFIG.front.setting_names, 0)
+    front = quiet | {"run": 1, "period": period, "code_least": -(1 << 15), "code_most": (1 << 15) - 1}
+    arrays["front_settings"] = np.array([front[name] for name in CONFIG.front.setting_names], np.int64)
+    arrays["filter_settings"][CONFIG.filter.setting_names.index("passes")] = passes
+    return arrays
+
+
+@cocotb.test()
+async def constants_say_what_was_built(dut: Any) -> None:
+    """Identity; the units answer in their windows; everything of its own is 0 after reset, and nothing else answers."""
+    bench = await Bench.start(dut)
+    assert (await bench.read("identity")).to_bytes(4, "little") == b"CHAN"
+    assert (await bench.read("front_identity")).to_bytes(4, "little") == b"FRON"
+    assert (await bench.read("filter_identity")).to_bytes(4, "little") == b"FILT"
+    for register in ("status", "control", "records", "cycles", "channel"):
+        assert await bench.read(register) == 0, register
+    own = CONFIG.own_registers
+    beyond = own.registers[-1].offset_bytes + 4
+    assert int((await bench.registers["csr"].read(beyond, 4)).resp) == 3
+    assert int((await bench.registers["csr"].read(0x300, 4)).resp) == 3
+
+
+@cocotb.test()
+@cocotb.parametrize(stall=[0, 0.3, 0.7])
+async def records_match_the_model(dut: Any, stall: float) -> None:
+    """Streams, banks and settings of all kinds, samples with gaps, records stalled."""
+    bench = await Bench.start(dut, stall)
+    count = 0
+    for _ in range(3):
+        count += await bench.check(some(8))
+    assert await bench.read("records") == count
+    assert await bench.read("status") == 0
+    await bench.command("clear_counters")
+    assert [await bench.read(name) for name in ("records", "cycles")] == [0, 0]
+
+
+@cocotb.test()
+async def latency_is_what_the_config_says(dut: Any) -> None:
+    """From the beat with a window's last sample to its record; and a record in as many cycles as a fit takes."""
+    bench = await Bench.start(dut)
+    far = CONFIG.latency_cycles * LANES + 4 & -4
+    arrays = by_the_clock(3, far)
+    await bench.load(arrays)
+    bench.send("samples", pack(CONFIG, arrays)["samples"])
+    await bench.results(model(CONFIG, arrays))
+    taken, offered = bench.watches["samples"].taken, bench.watches["record"].offered
+    for number in range(3):
+        last = FRAME_SAMPLES + number * far + SAMPLES - 1
+        assert offered[number] - taken[last // LANES] == CONFIG.latency_cycles
+
+
+@cocotb.test()
+@cocotb.parametrize(passes=[1, 2])
+async def records_follow_at_the_pace_of_fits(dut: Any, passes: int) -> None:
+    """Where windows wait."""
+    bench = await Bench.start(dut)
+    period = SAMPLES + LANES + 7 & -4
+    arrays = by_the_clock(CONFIG.front.events, period, passes)
+    await bench.load(arrays)
+    bench.send("samples", pack(CONFIG, arrays)["samples"])
+    await bench.results(model(CONFIG, arrays))
+    pace = record_cycles(CONFIG, {"passes": passes})
+    offered = bench.watches["record"].offered
+    gaps = np.diff(offered)[1:]
+    assert gaps.tolist() == [max(pace, period // LANES, CONFIG.front.window_cycles)] * len(gaps)
+
+
+@cocotb.test()
+@cocotb.parametrize(waits=[False, True])
+async def every_trigger_is_a_record_or_counted_as_lost(dut: Any, waits: bool) -> None:
+    """Triggers far faster than fits, records taken at once or late: what comes out is what the model says of those that
+    were kept."""
+    bench = await Bench.start(dut)
+    bench.sinks["record"].pause = waits
+    count = 12 * CONFIG.front.events
+    arrays = by_the_clock(count, SAMPLES + LANES + 7 & -4)
+    await bench.load(arrays)
+    await bench.write("front_irq_enable", REGISTERS["front_irq_enable"]["lost"].mask)
+    bench.send("samples", pack(CONFIG, arrays)["samples"])
+    await ClockCycles(dut.clk, 2 * len(arrays["samples"]))
+    lost = await bench.read("front_lost")
+    assert count // 2 < lost <= count - CONFIG.front.events
+    bench.sinks["record"].pause = False
+    beats = b"".join(await bench.receive("record", count - lost))
+    got = parsed(np.frombuffer(beats, np.uint8).reshape(-1, CONFIG.record_bits // 8))
+    assert count <= 256, "or a sequence number would come twice"
+    gone = sorted(set(range(count)) - set(got["sequence"].tolist()))
+    assert len(gone) == lost
+    want = records(CONFIG, settings_for(CONFIG, arrays), arrays["samples"].ravel(), gone)
+    for name, values in got.items():
+        assert values.tolist() == want[name].tolist(), name
+    assert waits or (got["flags"] & LOST_BEFORE).any()
+    assert await bench.read("front_triggers") == count
+    assert await bench.read("records") == await bench.read("front_windows") == count - lost
+    assert await bench.interrupt() == 1
+    await bench.write("front_status", REGISTERS["front_status"]["lost"].mask)
+    assert await bench.interrupt() == 0
+
+
+@cocotb.test()
+async def reset_in_mid_flight_leaves_no_trace(dut: Any) -> None:
+    """Neither in the records that follow nor in the registers."""
+    bench = await Bench.start(dut, 0.2)
+    for _ in range(4):
+        arrays = some(8)
+        await bench.load(arrays)
+        bench.send("samples", pack(CONFIG, arrays)["samples"])
+        await ClockCycles(dut.clk, random.randint(FRAME_SAMPLES, 4 * len(arrays["samples"])))
+        for source in bench.sources.values():
+            source.clear()
+        await bench.reset()
+        bench.sinks["record"].clear()
+        assert await bench.read("front_run") == 0
+        assert await bench.check(arrays) == await bench.read("records")
+    assert bench.sinks["record"].empty()
+
+
+@cocotb.test()
+async def a_run_that_ends_leaves_whole_windows(dut: Any) -> None:
+    """Records of windows that were complete come out, others are counted as lost; the next run begins with sample 0."""
+    bench = await Bench.start(dut)
+    arrays = by_the_clock(IN_FLIGHT, SAMPLES + LANES + 7 & -4)
+    cut = arrays | {"samples": arrays["samples"][: -SAMPLES // LANES // 2]}
+    await bench.load(cut)
+    bench.send("samples", pack(CONFIG, cut)["samples"])
+    await bench.results(model(CONFIG, cut))
+    await bench.write("front_run", 0)
+    assert await bench.read("front_triggers") == IN_FLIGHT
+    assert await bench.read("front_lost") == 1
+    await bench.check(some(8))
+    assert bench.sinks["record"].empty()
