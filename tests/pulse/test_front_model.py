@@ -48,7 +48,7 @@ def assert_is_the_paper(config, settings, samples, external, rng):
     return np.bincount(given.events["flags"], minlength=16)
 
 
-@pytest.mark.parametrize("streams", [6, pytest.param(200, marks=pytest.mark.deep)])
+@pytest.mark.parametrize("streams", [10, pytest.param(200, marks=pytest.mark.deep)])
 def test_front_model_is_the_paper(streams):
     """Random streams and settings, some of which are extreme; each flag is met, and is not always."""
     flags = np.zeros(16, int)
