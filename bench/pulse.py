@@ -6,6 +6,7 @@
     others     coloured noise, jitter, fewer bits of ADC, steeper pulses, pile-up
     channel    r0 through pulse_r0 in Verilator, from samples to records
     front      cells and clock of pulse_front_r0 on an LFE5U-85F
+    cnn        the same of pulse_cnn_r0
 
 Resolutions of `limit` and `others` are the golden model's: the gateware gives the same bits, as its tests say. Prints a
 line a figure, with its target, and one JSON object at the end.
@@ -25,6 +26,7 @@ def main() -> None:
     parser.add_argument("names", nargs="*", metavar="NAME", help="figures; all if none is named")
     benches: Benches = {"limit": pulse_limit.limit, "others": pulse_limit.others, "channel": pulse_channel.channel}
     benches["front"] = lambda: routed_design("pulse_front_r0", 140, "at least 125")
+    benches["cnn"] = lambda: routed_design("pulse_cnn_r0", 90, "at least 80")
     run(benches, parser.parse_args().names)
 
 

@@ -339,6 +339,15 @@ BLOCKS = {
             bench="sim.pulse.channel_bench",
             default="pulse_r0",
         ),
+        Block(
+            name="pulse.cnn",
+            summary="small convolutional networks on windows",
+            config="hdl.pulse.cnn_config:CnnConfig",
+            component="hdl.pulse.cnn:Cnn",
+            vectors="sim.pulse.cnn_vectors",
+            bench="sim.pulse.cnn_bench",
+            default="pulse_cnn_r0",
+        ),
     ]
 }
 

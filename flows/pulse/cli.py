@@ -62,6 +62,28 @@ def pulse_run(
     emit(**run(Asked(waves, out, design, setup, engine, threshold)))
 
 
+@pulse.command("train")
+def pulse_train(
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="NET.npz", help="The network, its weights in 8 bits.")],
+    setup: Annotated[str, typer.Argument(metavar="NAME|FILE.yml", help="r0, or a file as for `crlb`.")] = "r0",
+    design: Annotated[str, typer.Option(metavar="NAME", help="A design of pulse.cnn.")] = "pulse_cnn_r0",
+    snr_db: Annotated[
+        float | None, typer.Option(metavar="DB", help="20 log10 of the largest peak over the noise.")
+    ] = None,
+    steps: Annotated[int, typer.Option(metavar="N", help="Of training, 256 records each.")] = 2000,
+    records: Annotated[int, typer.Option(metavar="N", help="Records that are drawn to learn from.")] = 20_000,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same network.")] = 1,
+    arrays: Annotated[
+        Path | None,
+        typer.Option(metavar="IN.npz", help="Fresh windows and the network, for `niello run DESIGN IN.npz`."),
+    ] = None,
+) -> None:
+    """Trains a small network for time and energy of a measurement's pulses, quantised all the while."""
+    from flows.pulse.train import Asked, train_network
+
+    emit(**train_network(Asked(out, setup, design, snr_db, steps, records, seed, arrays)))
+
+
 @pulse.command("waves")
 def pulse_waves(
     out: Annotated[Path, typer.Option("--out", "-o", metavar="WAVES.npy", help="Codes, int16 (events, samples).")],

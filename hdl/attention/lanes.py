@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Module, Signal, Value, signed
+from amaranth.hdl import Module, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from hdl.attention.config import ArrayConfig
-from hdl.common.arithmetic import register
+from hdl.common.arithmetic import tree
 
 SECOND_BITS = 4
 """Of a lane's second streamed operand, two's complement."""
@@ -26,16 +26,6 @@ def beat_members(config: ArrayConfig) -> dict[str, int]:
     if config.sparse:
         members |= {"places": PLACE_BITS * config.lanes}
     return members
-
-
-def tree(m: Module, level: list[Value]) -> Value:
-    """The sum of numbers of two's complement, a power of two of them; a cycle for each level."""
-    height = 0
-    while len(level) > 1:
-        height += 1
-        pairs = zip(level[::2], level[1::2], strict=True)
-        level = [register(m, a + b, f"sum_{height}_{k}").as_signed() for k, (a, b) in enumerate(pairs)]
-    return level[0]
 
 
 class Lanes(wiring.Component):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from amaranth.hdl import Array, Module, Mux, Signal, Value, signed
 
-from hdl.attention.lanes import PLACE_BITS, SECOND_BITS, Lanes, tree
-from hdl.common.arithmetic import register, wire
+from hdl.attention.lanes import PLACE_BITS, SECOND_BITS, Lanes
+from hdl.common.arithmetic import register, tree, wire
 
 
 class WideLanes(Lanes):

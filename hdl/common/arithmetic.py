@@ -38,6 +38,23 @@ def delayed(m: Module, value: Value, cycles: int, name: str, *, reset_less: bool
     return value
 
 
+def saturated(value: Value, bits: int) -> Value:
+    """A two's complement number clamped to fewer bits."""
+    least = Cat((~value[-1]).replicate(bits - 1), value[-1])
+    fits = value[bits - 1 :].all() | ~value[bits - 1 :].any()
+    return ((value[:bits] & fits.replicate(bits)) | (least & (~fits).replicate(bits))).as_signed()
+
+
+def tree(m: Module, level: list[Value]) -> Value:
+    """The sum of numbers of two's complement, a power of two of them; a cycle for each level."""
+    height = 0
+    while len(level) > 1:
+        height += 1
+        pairs = zip(level[::2], level[1::2], strict=True)
+        level = [register(m, a + b, f"sum_{height}_{k}").as_signed() for k, (a, b) in enumerate(pairs)]
+    return level[0]
+
+
 class Columns:
     """A sum modulo 2**width, as bits by weight. Each bit has an arrival time in gates, so that late ones go last."""
 

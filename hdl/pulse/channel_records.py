@@ -6,10 +6,9 @@ from amaranth.hdl import Cat, Const, Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from hdl.common.arithmetic import wire
+from hdl.common.arithmetic import saturated, wire
 from hdl.pulse.channel_config import ChannelConfig
 from hdl.pulse.config import FRACTION_BITS
-from hdl.pulse.front_lanes import saturated
 
 
 class Records(wiring.Component):

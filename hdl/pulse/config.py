@@ -15,6 +15,9 @@ PHASES, MIDDLE_PHASE = 16, 8
 FRACTION_BITS = 16
 """Of a position in samples."""
 
+RATIO_CYCLES = 20
+"""From the beginning of a division to its ratio."""
+
 RATIO_MOST = 3 << (FRACTION_BITS - 1)
 """Magnitude to which a correction of time is clamped: 1.5 samples."""
 
@@ -56,7 +59,6 @@ class FilterConfig(BlockConfig):
     record_bits: ClassVar[int] = 128
     default_passes: ClassVar[int] = 2
     most_passes: ClassVar[int] = 7
-    ratio_cycles: ClassVar[int] = 20
     limit_cycles: ClassVar[int] = 58
 
     @model_validator(mode="after")
@@ -116,13 +118,13 @@ class FilterConfig(BlockConfig):
     @property
     def pass_cycles(self) -> int:
         """A pass: start and phase, rows, division, position."""
-        return 2 + self.row_cycles + self.ratio_cycles + 1
+        return 2 + self.row_cycles + RATIO_CYCLES + 1
 
     @property
     def residual_cycles(self) -> int:
         """After the last pass: the residual, 11 stages behind the last tap's address, or the limit, which begins with
         the pass's division, if that takes longer."""
-        return max(self.taps + 11, self.limit_cycles - self.ratio_cycles)
+        return max(self.taps + 11, self.limit_cycles - RATIO_CYCLES)
 
     def fit_cycles(self, passes: int) -> int:
         """From the cycle that takes a window's last beat to the first that offers its record, without stalls."""

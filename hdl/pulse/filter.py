@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Module
+from amaranth.hdl import Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
@@ -12,7 +12,7 @@ from hdl.common.csr_wiring import count_events, interrupt
 from hdl.pulse.config import FilterConfig
 from hdl.pulse.filter_bank import CoefficientBank, rows_of
 from hdl.pulse.filter_core import FitCore
-from hdl.pulse.filter_window import WindowBuffer
+from hdl.pulse.window_buffer import WindowBuffer
 
 
 class Filter(wiring.Component):
@@ -54,15 +54,24 @@ class Filter(wiring.Component):
         m = Module()
         config = self._config
         m.submodules.registers = registers = CSRBank(config.registers)
-        m.submodules.windows = windows = WindowBuffer(config)
+        m.submodules.windows = windows = WindowBuffer(config.samples, config.code_bits, 1)
         m.submodules.bank = bank = CoefficientBank(config)
         m.submodules.core = core = FitCore(config)
         connect(m, flipped(self.csr), registers.bus)
         connect(m, flipped(self.window), windows.window)
 
+        # Saturation of a window: of the codes until now, and of this one.
+        code, beyond = self.window.payload.data.as_signed(), Signal()
+        limits = registers.code_least.value.value, registers.code_most.value.value
+        here = (code <= limits[0].as_signed()) | (code >= limits[1].as_signed())
+        with m.If(windows.taken):
+            m.d.sync += beyond.eq(~windows.ends & windows.note)
+
         given = self.fit.valid & self.fit.ready
         data, address = registers.bank_data.value, registers.bank_address.value
         m.d.comb += [
+            windows.accept.eq(1),
+            windows.note.eq(beyond | here),
             windows.index.eq(core.index),
             windows.release.eq(given),
             bank.write.eq(data.written),
@@ -74,14 +83,14 @@ class Filter(wiring.Component):
             bank.tap.eq(core.tap),
             core.waiting.eq(windows.full),
             core.code.eq(windows.code),
-            core.saturated.eq(windows.saturated),
+            core.saturated.eq(windows.noted),
             core.ready.eq(self.fit.ready),
             self.fit.valid.eq(core.valid),
             self.fit.payload.eq(core.record),
         ]
         for name in config.setting_names:
-            user = windows if name.startswith("code") else core
-            m.d.comb += getattr(user, name).eq(getattr(registers, name).value.value)
+            if not name.startswith("code"):
+                m.d.comb += getattr(core, name).eq(getattr(registers, name).value.value)
         for name, rows in rows_of(config).items():
             m.d.comb += [getattr(core, f"{name}_{row}").eq(getattr(bank, f"{name}_{row}")) for row in rows]
 

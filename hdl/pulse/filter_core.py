@@ -12,8 +12,9 @@ from hdl.pulse.filter_bank import rows_of
 from hdl.pulse.filter_limit import Limit
 from hdl.pulse.filter_ratio import Ratio
 from hdl.pulse.filter_residual import Residual
-from hdl.pulse.filter_rows import Rounder, TemplateRows, WeightRows
+from hdl.pulse.filter_rows import TemplateRows, WeightRows
 from hdl.pulse.filter_sequence import FitSequence
+from hdl.pulse.rounder import Rounder
 
 SHAPE_BITS = 16
 PHASE_SHIFT = 12
@@ -101,7 +102,7 @@ class FitCore(wiring.Component):
         whole = place[FRACTION_BITS:].as_signed()
         under, over = wire(m, whole < 0, "under"), wire(m, whole > last_start, "over")
 
-        m.submodules.divider = self._ratio = ratio = Ratio(config)
+        m.submodules.divider = self._ratio = ratio = Ratio(config.fit_bits)
         delta = wire(m, Mux(no_pulse, 0, ratio.ratio), "delta")
         with m.If(sequence.begin):
             m.d.sync += time.eq(self.guess)

@@ -7,30 +7,34 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from hdl.common.arithmetic import wire
-from hdl.pulse.config import FRACTION_BITS, RATIO_MOST, FilterConfig
+from hdl.pulse.config import FRACTION_BITS, RATIO_MOST
 
 
 class Ratio(wiring.Component):
     """floor(numerator * 2**16 / denominator), clamped to +-RATIO_MOST, for a denominator above 0.
 
-    Latency: `FilterConfig.ratio_cycles`, from `start` to the first cycle with the result, which stays until the next.
+    Latency: `RATIO_CYCLES`, from `start` to the first cycle with the result, which stays until the next.
+
+    Parameters
+    ----------
+    bits : of numerator and denominator
 
     Members
     -------
     start : In(1)
-    numerator, denominator : In(signed(32))
+    numerator, denominator : In(signed(bits))
         The numerator with `start`, the denominator from then on.
     ratio : Out(signed(18))
     clamped : Out(1)
     """
 
-    def __init__(self, config: FilterConfig):
-        self._config = config
+    def __init__(self, bits: int):
+        self._bits = bits
         super().__init__(
             {
                 "start": In(1),
-                "numerator": In(signed(config.fit_bits)),
-                "denominator": In(signed(config.fit_bits)),
+                "numerator": In(signed(bits)),
+                "denominator": In(signed(bits)),
                 "ratio": Out(signed(FRACTION_BITS + 2)),
                 "clamped": Out(1),
             }
@@ -38,7 +42,7 @@ class Ratio(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        bits = self._config.fit_bits
+        bits = self._bits
         # Below twice the denominator there is one bit before the point; anything above is clamped anyway.
         steps = FRACTION_BITS + 1
         step = Signal(range(steps + 3))

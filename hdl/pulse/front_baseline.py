@@ -8,9 +8,9 @@ from amaranth.lib.wiring import In, Out
 
 from hdl.common.arithmetic import delayed, register, wire
 from hdl.common.ram import Ram
-from hdl.pulse.filter_rows import Rounder
 from hdl.pulse.front_config import FRAME_SAMPLES, GROUP_SAMPLES, FrontConfig
 from hdl.pulse.front_lanes import lanes_of
+from hdl.pulse.rounder import Rounder
 
 LEAST_EXPONENT = (GROUP_SAMPLES - 1).bit_length()
 EXPONENT_BITS = 4

@@ -6,9 +6,9 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from hdl.common.arithmetic import delayed, register, wire
+from hdl.common.arithmetic import delayed, register, saturated, wire
 from hdl.pulse.front_config import CONDITION_CYCLES, FrontConfig
-from hdl.pulse.front_lanes import lanes_of, saturated
+from hdl.pulse.front_lanes import lanes_of
 
 
 class Conditioner(wiring.Component):

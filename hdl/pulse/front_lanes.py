@@ -16,13 +16,6 @@ def lanes_of(beat: Value, lanes: int) -> list[Value]:
     return [beat[lane * bits : (lane + 1) * bits].as_signed() for lane in range(lanes)]
 
 
-def saturated(value: Value, bits: int) -> Value:
-    """A two's complement number clamped to fewer bits."""
-    least = Cat((~value[-1]).replicate(bits - 1), value[-1])
-    fits = value[bits - 1 :].all() | ~value[bits - 1 :].any()
-    return ((value[:bits] & fits.replicate(bits)) | (least & (~fits).replicate(bits))).as_signed()
-
-
 class LaneDelay(wiring.Component):
     """Samples as they are and as they were a number of samples ago.
 

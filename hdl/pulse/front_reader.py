@@ -6,10 +6,9 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from hdl.common.arithmetic import extended, wire
+from hdl.common.arithmetic import extended, saturated, wire
 from hdl.common.axi import packet_stream
 from hdl.pulse.front_config import FrontConfig
-from hdl.pulse.front_lanes import saturated
 
 
 class Reader(wiring.Component):
