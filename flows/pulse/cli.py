@@ -62,6 +62,31 @@ def pulse_run(
     emit(**run(Asked(waves, out, design, setup, engine, threshold)))
 
 
+@pulse.command("scope")
+def pulse_scope(
+    waves: Annotated[
+        Path, typer.Option("--in", metavar="WAVES.npy", help="Codes, int16 (events, samples) or (samples,).")
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="PICTURE.svg", help="The picture.")],
+    record: Annotated[int, typer.Option(metavar="N", help="Which record.")] = 0,
+    first: Annotated[int, typer.Option(metavar="N", help="The first sample that is shown.")] = 0,
+    samples: Annotated[
+        int | None, typer.Option(metavar="N", help="How many are; all of a record, 1000 of a stream.")
+    ] = None,
+    design: Annotated[str, typer.Option(metavar="NAME", help="A design of pulse.channel.")] = "pulse_r0",
+    setup: Annotated[
+        str, typer.Option(metavar="NAME|FILE.yml", help="The measurement: shape of pulses, noise.")
+    ] = "r0",
+    threshold: Annotated[
+        int | None, typer.Option(metavar="CODES", help="Of the trigger, above the baseline; 6 sigma of the noise.")
+    ] = None,
+) -> None:
+    """A waveform as a channel sees it: baseline, triggers, windows, and the pulses that it fits."""
+    from flows.pulse.scope import Asked, scope
+
+    emit(**scope(Asked(waves, out, record, first, samples, design, setup, threshold)))
+
+
 @pulse.command("train")
 def pulse_train(
     out: Annotated[Path, typer.Option("--out", "-o", metavar="NET.npz", help="The network, its weights in 8 bits.")],
