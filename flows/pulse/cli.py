@@ -34,6 +34,26 @@ def pulse_crlb(
     emit(**crlb(setup, snr_db, adc_bits, plot))
 
 
+@pulse.command("daq")
+def pulse_daq(
+    rate_hz: Annotated[float, typer.Option(metavar="HZ", help="Pulses a second in a channel, at random.")],
+    design: Annotated[str, typer.Option(metavar="NAME", help="A design of pulse.channel.")] = "pulse_r0",
+    setup: Annotated[str, typer.Option(metavar="NAME|FILE.yml", help="The measurement: how long pulses are.")] = "r0",
+    clock_hz: Annotated[float, typer.Option(metavar="HZ", help="Of the block; a beat of samples a cycle.")] = 50e6,
+    channels: Annotated[int, typer.Option(metavar="N", help="Channels that share the link.")] = 1,
+    baud: Annotated[
+        float | None, typer.Option(metavar="BAUD", help="Of a serial link; without, the host is always ready.")
+    ] = None,
+    accepted: Annotated[float, typer.Option(metavar="SHARE", help="Of records, what is sent.")] = 1.0,
+    seed: Annotated[int, typer.Option(help="Of the pulses' times.")] = 0,
+    plot: Annotated[Path | None, typer.Option(metavar="FILE.svg", help="Records and dead time over the rate.")] = None,
+) -> None:
+    """What each stage of a channel takes and gives at a rate of pulses: events, bytes, dead time, losses."""
+    from flows.pulse.daq import Asked, daq
+
+    emit(**daq(Asked(rate_hz, design, setup, clock_hz, channels, baud, accepted, seed, plot)))
+
+
 @pulse.command("run")
 def pulse_run(
     waves: Annotated[

@@ -7,7 +7,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from hdl.common.arithmetic import wire
-from hdl.pulse.config import FilterConfig
+from hdl.pulse.config import RATIO_CYCLES, FilterConfig
 
 ROUNDING_CYCLES = 3
 """From a row's choice to its rounded sum."""
@@ -83,7 +83,7 @@ class FitSequence(wiring.Component):
                     m.next = "DIVIDE"
             with m.State("DIVIDE"):
                 m.d.comb += self.divide.eq(step == 0)
-                with m.If(step == config.ratio_cycles):
+                with m.If(step == RATIO_CYCLES):
                     m.d.comb += self.move.eq(1)
                     m.d.sync += step.eq(0)
                     m.next = "LOCATE"
