@@ -6,6 +6,7 @@
     others     coloured noise, jitter, fewer bits of ADC, steeper pulses, pile-up
     channel    r0 through pulse_r0 in Verilator, from samples to records
     daq        dead time and losses of pulse_r0 at three loads in Verilator, beside the stage model
+    network    networks trained for five kinds of pulses, five seeds each, beside the filter; half an hour
     front      cells and clock of pulse_front_r0 on an LFE5U-85F
     cnn        the same of pulse_cnn_r0
 
@@ -17,7 +18,7 @@ from __future__ import annotations
 
 import argparse
 
-from bench import pulse_channel, pulse_daq, pulse_limit
+from bench import pulse_channel, pulse_daq, pulse_limit, pulse_network
 from bench.common import Benches, run
 from bench.ecp5 import routed_design
 
@@ -27,6 +28,7 @@ def main() -> None:
     parser.add_argument("names", nargs="*", metavar="NAME", help="figures; all if none is named")
     benches: Benches = {"limit": pulse_limit.limit, "others": pulse_limit.others, "channel": pulse_channel.channel}
     benches["daq"] = pulse_daq.daq
+    benches["network"] = pulse_network.network
     benches["front"] = lambda: routed_design("pulse_front_r0", 140, "at least 125")
     benches["cnn"] = lambda: routed_design("pulse_cnn_r0", 90, "at least 80")
     run(benches, parser.parse_args().names)

@@ -112,6 +112,9 @@ def pulse_train(
     out: Annotated[Path, typer.Option("--out", "-o", metavar="NET.npz", help="The network, its weights in 8 bits.")],
     setup: Annotated[str, typer.Argument(metavar="NAME|FILE.yml", help="r0, or a file as for `crlb`.")] = "r0",
     design: Annotated[str, typer.Option(metavar="NAME", help="A design of pulse.cnn.")] = "pulse_cnn_r0",
+    form: Annotated[
+        str, typer.Option(help="cnn: two convolutions, two dense layers. mlp: three dense layers.")
+    ] = "cnn",
     snr_db: Annotated[
         float | None, typer.Option(metavar="DB", help="20 log10 of the largest peak over the noise.")
     ] = None,
@@ -126,7 +129,7 @@ def pulse_train(
     """Trains a small network for time and energy of a measurement's pulses, quantised all the while."""
     from flows.pulse.train import Asked, train_network
 
-    emit(**train_network(Asked(out, setup, design, snr_db, steps, records, seed, arrays)))
+    emit(**train_network(Asked(out, setup, design, form, snr_db, steps, records, seed, arrays)))
 
 
 @pulse.command("waves")

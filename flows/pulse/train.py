@@ -20,7 +20,7 @@ from hdl.pulse.cnn_config import CnnConfig
 from sim.pulse import cnn_vectors
 from sim.pulse.cnn_compile import compile_network
 from sim.pulse.cnn_network import NetworkError
-from sim.pulse.cnn_train import levels, resolution, train
+from sim.pulse.cnn_train import FORMS, levels, resolution, train
 from sim.pulse.fisher import bound
 from sim.pulse.signals import records
 
@@ -38,6 +38,7 @@ class Asked:
     out: Path
     setup: str = "r0"
     design: str = "pulse_cnn_r0"
+    form: str = "cnn"
     snr_db: float | None = None
     steps: int = 2000
     records: int = 20_000
@@ -60,6 +61,8 @@ def train_network(asked: Asked) -> dict[str, Any]:
     ):
         if not low <= value <= high:
             raise BadInput(f"{name} must be in {low}..{high}, not {value}")
+    if asked.form not in FORMS:
+        raise BadInput(f"--form must be one of {', '.join(FORMS)}, not {asked.form}")
     for path in (asked.out, asked.arrays):
         if path:
             check_output(path)
@@ -70,13 +73,13 @@ def train_network(asked: Asked) -> dict[str, Any]:
     if setup.samples != config.samples:
         raise BadInput(f"{asked.design} takes windows of {config.samples} samples, {asked.setup} has {setup.samples}")
     try:  # what does not fit is known before it has learnt anything
-        compile_network(train(setup, 0, 1), config)
+        compile_network(train(setup, 0, 1, form=asked.form), config)
     except NetworkError as error:
         raise BadInput(f"{asked.design}: {error}", hint="a design with more of it, see `niello describe`") from None
 
     with Progress(console=console(), transient=True) as progress:
         bar = progress.add_task("training", total=asked.steps)
-        network = train(setup, asked.steps, asked.records, asked.seed, lambda _: progress.advance(bar))
+        network = train(setup, asked.steps, asked.records, asked.seed, asked.form, lambda _: progress.advance(bar))
     found, limit = resolution(setup, network, JUDGED, asked.seed + 1), bound(setup)
     file, windows = cnn_vectors.file_of(network), levels(setup, records(setup, JUDGED, asked.seed + 1).codes)
     with disk_errors(asked.out, hint="make room, or name another file with -o"):
@@ -86,6 +89,7 @@ def train_network(asked: Asked) -> dict[str, Any]:
     image = compile_network(network, config)
     return {
         "setup": asked.setup,
+        "form": asked.form,
         "seed": asked.seed,
         "steps": asked.steps,
         "time_ps": round(found.time_ps, 2),

@@ -28,11 +28,23 @@ INPUT_FRACTION, FRACTION = 15, 12
 MOST = (2.0 ** (ACTIVATION_BITS - 1) - 1) / 2**FRACTION
 """The largest activation."""
 
-ENERGY_UNIT = 0.05
+ENERGY_UNIT = 1 / 16
 """What an output of 1 stands for: so large a share of the peak is between it and the amplitude."""
 
-FILTERS, TAPS, STRIDE, HIDDEN = 8, 5, 2, 16
-"""Of two convolutions; outputs of the dense layer before the last."""
+
+class Filters(NamedTuple):
+    """A convolution to be trained."""
+
+    outputs: int
+    taps: int
+    stride: int
+
+
+FORMS: dict[str, tuple[Filters | int, ...]] = {
+    "cnn": (Filters(8, 5, 2), Filters(8, 5, 2), 16),
+    "mlp": (64, 32),
+}
+"""Layers before the last, which has two outputs: convolutions, and dense layers of so many outputs."""
 
 RATE, DECAYS, EPSILON = 4e-3, (0.9, 0.999), 1e-8
 """Adam's; the rate falls linearly to 0."""
@@ -54,6 +66,7 @@ class Part:
     Attributes
     ----------
     looks : which of the source's elements each position reads, (positions, inputs)
+    filters : of a convolution
     """
 
     weights: Floats
@@ -61,6 +74,7 @@ class Part:
     looks: npt.NDArray[np.intp]
     fraction: int
     last: bool = False
+    filters: Filters | None = None
 
     @property
     def shift(self) -> int:
@@ -113,11 +127,13 @@ def train(
     steps: int = 2000,
     count: int = 20_000,
     seed: int = 1,
+    form: str = "cnn",
     tell: Callable[[int], None] = lambda step: None,
 ) -> Network:
     """A network of two outputs: the onset after the mean one, in samples, and the energy, in `ENERGY_UNIT`.
 
-    Learns from `count` records, `BATCH` of them a step; `tell` is given each step's number when it is done.
+    Its layers are those of `FORMS`. Learns from `count` records, `BATCH` of them a step; `tell` is given each step's
+    number when it is done.
     """
     rng = np.random.default_rng(seed)
     found = records(setup, count, seed)
@@ -125,7 +141,7 @@ def train(
     peak, elements = normalised(Input(setup.samples, normalise=True), ACTIVATION_BITS, windows)
     given = np.ldexp(elements.astype(np.float64), -INPUT_FRACTION)
     wanted = np.stack([found.first.onset - setup.pre_samples, (found.first.amplitude / peak - 1) / ENERGY_UNIT], axis=1)
-    parts = _parts(rng, setup.samples)
+    parts = _parts(rng, setup.samples, FORMS[form])
     values = [value for part in parts for value in (part.weights, part.bias)]
     first, second = ([np.zeros_like(value) for value in values] for _ in range(2))
     for step in range(steps):
@@ -155,18 +171,25 @@ def resolution(setup: Setup, network: Network, count: int, seed: int) -> Resolut
     return Resolution(float(np.sqrt(np.mean(late**2))), float(np.sqrt(np.mean(high**2))))
 
 
-def _parts(rng: np.random.Generator, samples: int) -> list[Part]:
+def _parts(rng: np.random.Generator, samples: int, form: tuple[Filters | int, ...]) -> list[Part]:
     """Layers with random weights, of variance 2 over the inputs (He et al.)."""
     parts, length, channels, fraction = [], samples, 1, INPUT_FRACTION
-    for _ in range(2):
-        positions = (length - TAPS) // STRIDE + 1
-        looks = STRIDE * channels * np.arange(positions)[:, None] + np.arange(TAPS * channels)
-        parts.append(Part(_random(rng, FILTERS, TAPS * channels), np.zeros(FILTERS), looks, fraction))
-        length, channels, fraction = positions, FILTERS, FRACTION
-    for inputs, outputs in ((length * channels, HIDDEN), (HIDDEN, 2)):
-        looks = np.arange(inputs)[None, :]
-        parts.append(Part(_random(rng, outputs, inputs), np.zeros(outputs), looks, FRACTION, outputs == 2))
-    return parts
+    for layer in form:
+        if isinstance(layer, Filters):
+            positions = (length - layer.taps) // layer.stride + 1
+            looks = layer.stride * channels * np.arange(positions)[:, None] + np.arange(layer.taps * channels)
+            weights = _random(rng, layer.outputs, layer.taps * channels)
+            parts.append(Part(weights, np.zeros(layer.outputs), looks, fraction, filters=layer))
+            length, channels = positions, layer.outputs
+        else:
+            parts.append(_dense(rng, layer, length * channels, fraction))
+            length, channels = 1, layer
+        fraction = FRACTION
+    return [*parts, _dense(rng, 2, length * channels, fraction, last=True)]
+
+
+def _dense(rng: np.random.Generator, outputs: int, inputs: int, fraction: int, *, last: bool = False) -> Part:
+    return Part(_random(rng, outputs, inputs), np.zeros(outputs), np.arange(inputs)[None, :], fraction, last)
 
 
 def _random(rng: np.random.Generator, outputs: int, inputs: int) -> Floats:
@@ -198,9 +221,9 @@ def _network(parts: list[Part], samples: int) -> Network:
         shift = part.shift + part.fraction - FRACTION
         output = Requantisation.power_of_two(len(bias), shift, activation=activation, wide=True)
         name = f"layer{number}"
-        if number < 2:
-            filters = weights.reshape(FILTERS, TAPS, -1)
-            layers.append(Conv(name=name, source=source, weights=filters, bias=bias, stride=STRIDE, output=output))
+        if given := part.filters:
+            taps = weights.reshape(given.outputs, given.taps, -1)
+            layers.append(Conv(name=name, source=source, weights=taps, bias=bias, stride=given.stride, output=output))
         else:
             layers.append(Dense(name=name, source=source, weights=weights, bias=bias, output=output))
         source = name

@@ -22,7 +22,7 @@ def errors(network):
 
 
 def test_forward_pass_is_the_golden_model():
-    parts = cnn_train._parts(np.random.default_rng(2), SETUP.samples)
+    parts = cnn_train._parts(np.random.default_rng(2), SETUP.samples, cnn_train.FORMS["cnn"])
     for part in parts:
         part.bias += 0.1
     windows = cnn_train.levels(SETUP, records(SETUP, 300, seed=3).codes)
@@ -38,7 +38,7 @@ def test_forward_pass_is_the_golden_model():
 def test_gradients_are_differences():
     """Of a layer with ample scales, where rounding is small against the step."""
     rng = np.random.default_rng(4)
-    part = cnn_train._parts(rng, 16)[0]
+    part = cnn_train._parts(rng, 16, cnn_train.FORMS["cnn"])[0]
     given, slope = rng.normal(0, 1, (5, 16)), rng.normal(0, 1, (5, 48))
     _, inside = part.forward(given)
     by_given, by_weights, by_bias = part.backward(given, slope, inside)
@@ -58,13 +58,14 @@ def test_gradients_are_differences():
             assert gradient[index] == pytest.approx((moved[0] - moved[1]) / 2e-5, rel=1e-3, abs=1e-5)
 
 
-def test_training_learns():
+@pytest.mark.parametrize(("form", "layers"), [("cnn", 4), ("mlp", 3)])
+def test_training_learns(form, layers):
     """The mean onset for every pulse is 25 times the bound. The network fits a config; the seed decides it."""
-    one, other = (cnn_train.train(SETUP, steps=60, count=2000) for _ in range(2))
+    one, other = (cnn_train.train(SETUP, steps=60, count=2000, form=form) for _ in range(2))
     time, energy = errors(one)
     assert time < 6 and energy < 3
     assert errors(other) == (time, energy)
-    assert compile_network(one, CnnConfig.parse({"samples": 32})).end.layers == 4
+    assert compile_network(one, CnnConfig.parse({"samples": 32})).end.layers == layers
 
 
 @pytest.mark.deep

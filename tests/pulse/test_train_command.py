@@ -42,6 +42,7 @@ def test_train_writes_a_network_and_windows_for_it(tmp_path):
         (["--steps", 0], "--steps must be in 1..1000000, not 0"),
         (["--records", 5], "--records must be in 100..1000000, not 5"),
         (["--seed", -1], "--seed must be in 0..4611686018427387903, not -1"),
+        (["--form", "rnn"], "--form must be one of cnn, mlp, not rnn"),
         (["--design", "pulse_r0"], "--design must be a design of pulse.cnn; pulse_r0 is none"),
         (["--design", "small.yml"], "small.yml: layer layer1: with it weight_words must be at least 24, and are 16"),
         (["long.yml"], "pulse_cnn_r0 takes windows of 32 samples, long.yml has 64"),
