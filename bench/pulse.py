@@ -3,6 +3,7 @@
     .venv/bin/python bench/pulse.py [NAME ...]
 
     limit      time and energy of the optimal filter over the bound, 27 to 57 dB, 10:1; draws docs/pulse_limit.svg
+    classic    LED, CFD, peak, trapezoid and gate of pulse.classic beside the optimal filter and the bound
     others     coloured noise, jitter, fewer bits of ADC, steeper pulses, pile-up
     channel    r0 through pulse_r0 in Verilator, from samples to records
     daq        dead time and losses of pulse_r0 at three loads in Verilator, beside the stage model
@@ -10,15 +11,15 @@
     front      cells and clock of pulse_front_r0 on an LFE5U-85F
     cnn        the same of pulse_cnn_r0
 
-Resolutions of `limit` and `others` are the golden model's: the gateware gives the same bits, as its tests say. Prints a
-line a figure, with its target, and one JSON object at the end.
+Resolutions of `limit`, `classic` and `others` are the golden model's: the gateware gives the same bits, as its tests
+say. Prints a line a figure, with its target, and one JSON object at the end.
 """
 
 from __future__ import annotations
 
 import argparse
 
-from bench import pulse_channel, pulse_daq, pulse_limit, pulse_network
+from bench import pulse_channel, pulse_classic, pulse_daq, pulse_limit, pulse_network
 from bench.common import Benches, run
 from bench.ecp5 import routed_design
 
@@ -27,6 +28,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="NAME", help="figures; all if none is named")
     benches: Benches = {"limit": pulse_limit.limit, "others": pulse_limit.others, "channel": pulse_channel.channel}
+    benches["classic"] = pulse_classic.classic
     benches["daq"] = pulse_daq.daq
     benches["network"] = pulse_network.network
     benches["front"] = lambda: routed_design("pulse_front_r0", 140, "at least 125")

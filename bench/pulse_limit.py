@@ -24,12 +24,12 @@ FILTER = {"samples": 32, "taps": 30, "pre": 7}
 
 def limit() -> dict[str, Any]:
     """r0 with amplitudes of 0.1 to 1: rms errors over the bound, and of full height with 12 bits in ps and %."""
-    found = {f"{db:g} dB": _measure({"snr_db": db, "amplitude_least": 0.1}) for db in SNR_DB}
+    found = {f"{db:g} dB": measure({"snr_db": db, "amplitude_least": 0.1}) for db in SNR_DB}
     for name, each in found.items():
         wanted = 1.12 if name == "27 dB" else 1.05
         say(f"{name}, 10:1: time over the bound", f"{each['time_ratio']:.3f}", "", f"at most {wanted}")
         say(f"{name}, 10:1: energy over the bound", f"{each['energy_ratio']:.3f}", "", f"at most {wanted}")
-    reference = _measure({"adc_bits": 12})
+    reference = measure({"adc_bits": 12})
     say("47.4 dB, full height, 12 bits: time", f"{reference['time_ps']:.2f}", "ps", "at most 61.3")
     say("47.4 dB, full height, 12 bits: energy", f"{reference['energy_percent']:.4f}", "%", "at most 0.23")
     PICTURE.write_text(_picture(found))
@@ -41,14 +41,14 @@ def others() -> dict[str, Any]:
     steep = {"shape": "biexponential"}
     room = {"samples": 32, "taps": 29, "pre": 6}
     cases: dict[str, Any] = {
-        "half of the noise coloured": _measure({"coloured_share": 0.5}),
-        "30 ps of jitter": _measure({"jitter_ps": 30.0}),
-        "8 bits": _measure({"adc_bits": 8}),
-        "6 bits": _measure({"adc_bits": 6}),
-        "8 and 40 ns, 2 passes": _measure(steep, room),
-        "8 and 40 ns, 4 passes": _measure(steep, room, passes=4),
-        "stretch of 5 %, shape row, 3 passes": _measure({"stretch_spread": 0.05}, FILTER | {"shape": True}, passes=3),
-        "30 % pile-up, the lone ones": _measure({"pile_up_share": 0.3, "full_scale": 2.5}),
+        "half of the noise coloured": measure({"coloured_share": 0.5}),
+        "30 ps of jitter": measure({"jitter_ps": 30.0}),
+        "8 bits": measure({"adc_bits": 8}),
+        "6 bits": measure({"adc_bits": 6}),
+        "8 and 40 ns, 2 passes": measure(steep, room),
+        "8 and 40 ns, 4 passes": measure(steep, room, passes=4),
+        "stretch of 5 %, shape row, 3 passes": measure({"stretch_spread": 0.05}, FILTER | {"shape": True}, passes=3),
+        "30 % pile-up, the lone ones": measure({"pile_up_share": 0.3, "full_scale": 2.5}),
     }
     for name, each in cases.items():
         say(f"{name}: time over the bound", f"{each['time_ratio']:.3f}", "", "none")
@@ -59,7 +59,7 @@ def others() -> dict[str, Any]:
     return cases
 
 
-def _measure(given: dict[str, Any], size: dict[str, Any] | None = None, passes: int = 2) -> dict[str, float]:
+def measure(given: dict[str, Any], size: dict[str, Any] | None = None, passes: int = 2) -> dict[str, float]:
     """Rms errors of lone pulses; with pile-up also what is flagged, and of what is kept."""
     setup, config = Setup.parse(given), FilterConfig.parse(size or FILTER)
     bank, settings = make_bank(setup, config)

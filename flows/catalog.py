@@ -340,6 +340,15 @@ BLOCKS = {
             default="pulse_r0",
         ),
         Block(
+            name="pulse.classic",
+            summary="time, energy and charge of detector pulses by the classic estimators",
+            config="hdl.pulse.classic_config:ClassicConfig",
+            component="hdl.pulse.classic:Classic",
+            vectors="sim.pulse.classic_vectors",
+            bench="sim.pulse.classic_bench",
+            default="pulse_classic_r0",
+        ),
+        Block(
             name="pulse.cnn",
             summary="small convolutional networks on windows",
             config="hdl.pulse.cnn_config:CnnConfig",

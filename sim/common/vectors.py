@@ -103,3 +103,18 @@ def check_arrays(
                 )
             first.setdefault(axis, name)
     return sizes
+
+
+def check_sizes(specs: Mapping[str, ArraySpec], arrays: Mapping[str, Any], known: Mapping[str, int]) -> None:
+    """`check_arrays`, and that axes have the sizes that a config says.
+
+    Raises
+    ------
+    ValueError
+        As `check_arrays`.
+    """
+    sizes = check_arrays(specs, arrays)
+    for axis, size in known.items():
+        if sizes[axis] != size:
+            name = next(name for name, spec in specs.items() if axis in spec.axes)
+            raise ValueError(f"{name} must be {specs[name]} with {axis} = {size}, not {arrays[name].shape}")

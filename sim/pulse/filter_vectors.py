@@ -10,10 +10,11 @@ import numpy.typing as npt
 
 from hdl.pulse.config import FRACTION_BITS, MEMORIES, PHASES, SIGNED_REGISTERS, FilterConfig
 from sim.common.beats import Beats, data_of
-from sim.common.stimulus import integers, last_flags
-from sim.common.vectors import Arrays, ArraySpec, check_arrays
+from sim.common.stimulus import integers
+from sim.common.vectors import Arrays, ArraySpec, check_sizes
 from sim.pulse.filter_model import Bank, fit
 from sim.pulse.settings import check_settings, setting_range, setting_write, settings_of
+from sim.pulse.windows import window_beats
 
 LATENCY_BY_BENCH = True
 
@@ -43,13 +44,9 @@ def check(config: FilterConfig, arrays: Mapping[str, Any]) -> None:
     ValueError
         With one line that names array, expected and received.
     """
-    sizes = check_arrays(INPUTS, arrays)
     known = {"samples": config.samples, "rows": len(config.weight_rows), "phases": PHASES, "taps": config.taps}
     known |= {"templates": len(config.template_rows), "settings": len(config.setting_names)}
-    for axis, size in known.items():
-        if sizes[axis] != size:
-            name = next(name for name, spec in INPUTS.items() if axis in spec.axes)
-            raise ValueError(f"{name} must be {INPUTS[name]} with {axis} = {size}, not {arrays[name].shape}")
+    check_sizes(INPUTS, arrays, known)
     check_settings(config, SIGNED_REGISTERS, arrays)
 
 
@@ -78,8 +75,7 @@ def register_writes(config: FilterConfig, arrays: Mapping[str, Any]) -> list[tup
 def pack(config: FilterConfig, arrays: Mapping[str, Any]) -> dict[str, Beats]:
     """Traffic of the stream `window`: a packet a window. Raises as `check`."""
     check(config, arrays)
-    windows = np.ascontiguousarray(arrays["windows"].astype("<i2"))
-    return {"window": Beats(windows.view(np.uint8).reshape(-1, 2), last_flags([config.samples] * len(windows)))}
+    return {"window": window_beats(arrays["windows"])}
 
 
 def expected_beats(config: FilterConfig, arrays: Mapping[str, Any]) -> dict[str, int]:

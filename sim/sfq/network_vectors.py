@@ -13,7 +13,7 @@ from hdl.sfq.network_packets import Packet
 from hdl.sfq.neuromorphic import PASS_BITS, STATE_BITS
 from sim.common.beats import Beats, data_of
 from sim.common.stimulus import last_flags
-from sim.common.vectors import Arrays, ArraySpec, check_arrays
+from sim.common.vectors import Arrays, ArraySpec, check_sizes
 from sim.sfq.network_model import DROP, KICK, LEAK, LEAST, MOST, THRESHOLD, Program, first_states, run
 from sim.sfq.synapse_model import advance
 
@@ -52,12 +52,8 @@ def check(config: StochasticConfig, arrays: Mapping[str, Any]) -> None:
     ValueError
         With one line that names array, expected and received.
     """
-    sizes = check_arrays(INPUTS, arrays)
     known = {"rails": config.rails, "synapses": config.synapses, "neurons": config.neurons, "4": 4}
-    for axis, size in known.items():
-        if sizes[axis] != size:
-            name = next(name for name, spec in INPUTS.items() if axis in spec.axes)
-            raise ValueError(f"{name} must be {INPUTS[name]} with {axis} = {size}, not {arrays[name].shape}")
+    check_sizes(INPUTS, arrays, known)
     fields = dict(zip(("kick", "drop", "leak", "threshold"), arrays["neurons"].T, strict=True))
     ranges = {
         "pulses": (arrays["pulses"], 0, 1),

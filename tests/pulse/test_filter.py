@@ -13,6 +13,7 @@ from hdl.pulse.filter import Filter
 from sim.common.harness import HarnessError
 from sim.pulse import filter_vectors
 from sim.pulse.settings import setting_range
+from tests.pulse.windows import through
 
 SMALL = {"samples": 16, "taps": 11, "pre": 4}
 BUILDS = {
@@ -69,18 +70,7 @@ def block():
 
 
 def run(harness, config, arrays, **options):
-    """Arrays through the gateware."""
-    for address, words in filter_vectors.register_writes(config, arrays):
-        for word in words:
-            harness.write(address, word)
-    patience = 2 * config.fit_cycles(config.most_passes)
-    result = harness.run(
-        filter_vectors.pack(config, arrays),
-        filter_vectors.expected_beats(config, arrays),
-        max_idle_cycles=patience,
-        **options,
-    )
-    return filter_vectors.unpack(config, arrays, result.outputs)
+    return through(harness, filter_vectors, config, arrays, 2 * config.fit_cycles(config.most_passes), **options)
 
 
 @pytest.mark.parametrize(
