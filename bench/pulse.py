@@ -7,7 +7,7 @@
     others     coloured noise, jitter, fewer bits of ADC, steeper pulses, pile-up
     channel    r0 through pulse_r0 in Verilator, from samples to records
     daq        dead time and losses of pulse_r0 at three loads in Verilator, beside the stage model
-    network    networks trained for five kinds of pulses, five seeds each, beside the filter; half an hour
+    network    networks trained for five kinds of pulses, five seeds each, beside the filter; an hour
     front      cells and clock of pulse_front_r0 on an LFE5U-85F
     cnn        the same of pulse_cnn_r0
 

@@ -20,8 +20,8 @@ from sim.pulse.daq import Outcome, Stages, follow, random_times
 from sim.pulse.playback import HOLD_OFF_SAMPLES, THRESHOLD_SIGMAS
 from sim.pulse.setup import Setup
 
-EVENTS = 200_000
-"""Pulses that are followed."""
+EVENTS, CURVE_EVENTS = 200_000, 20_000
+"""Pulses that are followed, and for each point of the curve."""
 
 CODE_BYTES, RECORD_BYTES = 2, 16
 UART_BITS = 10
@@ -75,12 +75,14 @@ def daq(asked: Asked) -> dict[str, Any]:
     link_hz = asked.baud / UART_BITS / RECORD_BYTES if asked.baud else None
     link = asked.channels * asked.accepted * asked.clock_hz / link_hz if link_hz else 0.0
     stages = stages_for(config, setup, link)
-    found = _at(stages, asked, asked.rate_hz)
+    found = _at(stages, asked, asked.rate_hz, EVENTS)
     seconds = found.pulses / asked.rate_hz
     sample_hz = asked.clock_hz * config.front.lanes
     if asked.plot:
         rates = asked.rate_hz * np.logspace(-2, 1, CURVE)
-        picture = _picture(asked, [(rate, _at(stages, asked, rate)) for rate in rates if rate <= asked.clock_hz])
+        picture = _picture(
+            asked, [(rate, _at(stages, asked, rate, CURVE_EVENTS)) for rate in rates if rate <= asked.clock_hz]
+        )
         with disk_errors(asked.plot, hint="make room, or name another file"):
             write_output(asked.plot, picture.encode())
 
@@ -117,8 +119,8 @@ def stages_for(config: ChannelConfig, setup: Setup, link: float = 0.0) -> Stages
     return Stages.of(config, over=samples, hold_off=HOLD_OFF_SAMPLES, inspect=config.front.samples, link=link)
 
 
-def _at(stages: Stages, asked: Asked, rate_hz: float) -> Outcome:
-    cycles = EVENTS * asked.clock_hz / rate_hz
+def _at(stages: Stages, asked: Asked, rate_hz: float, events: int) -> Outcome:
+    cycles = events * asked.clock_hz / rate_hz
     return follow(stages, random_times(rate_hz / asked.clock_hz, cycles, asked.seed), cycles)
 
 

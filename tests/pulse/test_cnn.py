@@ -73,8 +73,8 @@ def assert_as_the_model(harness, config, seeds, windows):
 @pytest.mark.parametrize(
     ("built", "networks"),
     [
-        ("small", 20),
-        ("narrow", 20),
+        ("small", 10),
+        ("narrow", 10),
         pytest.param("one", 200, marks=pytest.mark.deep),
         pytest.param("wide", 200, marks=pytest.mark.deep),
         pytest.param("small", 300, marks=pytest.mark.deep),
