@@ -2,7 +2,7 @@
 #
 #   make                 sets up .venv, then: Verilog of a design of each family, handwritten digits through the default
 #                        design on every engine, its bitstream and its report
-#   make test            the tests (quick); make test-deep: the long ones (SHARD=2/4: a quarter of them); make test-all: both
+#   make test            the tests (quick); make test-deep: the long ones (SHARD=2/8: an eighth of them); make test-all: both
 #
 #   make VERB            rtl lint sim synth bitstream report formal program run describe list boards doctor clean
 #       DESIGN=NAME      a named design or a YAML file      BOARD=NAME      as `make boards` lists them
