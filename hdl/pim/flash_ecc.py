@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Module
+from amaranth.hdl import Const, Module
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
@@ -58,7 +58,7 @@ class FlashEcc(wiring.Component):
         busy = core.active | self.q.valid
         m.d.comb += bank.status.busy.next.eq(busy)
         names = ("corrected", "dropped", "repaired", "zeroed")
-        events = [(getattr(bank, name), getattr(core, name, 0)) for name in names]
+        events = [(getattr(bank, name), getattr(core, name, Const(0))) for name in names]
         count_events(
             m, bank.control.clear_counters.value, [*events, (bank.page_count, core.page_done), (bank.cycles, busy)]
         )
