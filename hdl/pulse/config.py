@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -36,7 +36,7 @@ class FilterConfig(BlockConfig):
     """`pulse.filter`: the optimal filter, linear about the nearest of 16 phases of a sample.
 
     The settings are registers of one field, `value`: `passes`, `guess`, `exponent_a`, `exponent_b`, `exponent_z`,
-    `exponent_c`, `exponent_template`, `chi_base`, `chi_share`, `code_least`, `code_most`.
+    `exponent_c`, `exponent_template`, `stretch_step`, `chi_base`, `chi_share`, `code_least`, `code_most`.
     """
 
     samples: int = Field(ge=16, le=256)
@@ -50,6 +50,9 @@ class FilterConfig(BlockConfig):
 
     shape: bool = False
     """Also fit the change of a pulse's width."""
+
+    stretches: Literal[1, 3, 5, 7] = 1
+    """Widths that the bank has coefficients for; above 1 only with `shape`."""
 
     code_bits: ClassVar[int] = 16
     coefficient_bits: ClassVar[int] = 16
@@ -67,6 +70,8 @@ class FilterConfig(BlockConfig):
             raise ValueError(f"taps must be at most the {self.samples} samples of a window, not {self.taps}")
         if self.pre >= self.taps:
             raise ValueError(f"pre must be below the {self.taps} taps, not {self.pre}")
+        if self.stretches > 1 and not self.shape:
+            raise ValueError(f"stretches must be 1 without shape, not {self.stretches}")
         return self
 
     @property
@@ -83,7 +88,8 @@ class FilterConfig(BlockConfig):
     def setting_names(self) -> tuple[str, ...]:
         """Registers that a fit depends on, besides the bank."""
         exponents = tuple(f"exponent_{row}" for row in (*self.weight_rows, "template"))
-        return ("passes", "guess", *exponents, "chi_base", "chi_share", "code_least", "code_most")
+        steps = ("stretch_step",) if self.stretches > 1 else ()
+        return ("passes", "guess", *exponents, *steps, "chi_base", "chi_share", "code_least", "code_most")
 
     @property
     def tap_bits(self) -> int:
@@ -91,14 +97,24 @@ class FilterConfig(BlockConfig):
         return (self.taps - 1).bit_length()
 
     @property
-    def bank_address_bits(self) -> int:
-        """Width of an address of the bank: memory, row, phase, tap, from high to low."""
-        return 1 + 2 + (PHASES - 1).bit_length() + self.tap_bits
+    def places(self) -> int:
+        """Of a row in the bank: the phases of a stretch, stretch by stretch."""
+        return self.stretches * PHASES
 
-    def bank_address(self, memory: str, row: str, phase: int, tap: int = 0) -> int:
+    @property
+    def place_bits(self) -> int:
+        """Width of a place's number."""
+        return (self.places - 1).bit_length()
+
+    @property
+    def bank_address_bits(self) -> int:
+        """Width of an address of the bank: memory, row, stretch, phase, tap, from high to low."""
+        return 1 + 2 + self.place_bits + self.tap_bits
+
+    def bank_address(self, memory: str, row: str, place: int, tap: int = 0) -> int:
         """Where the bank has a coefficient."""
-        words = (MEMORIES.index(memory) * 4 + ROW_NAMES.index(row)) * PHASES + phase
-        return words << self.tap_bits | tap
+        row_number = MEMORIES.index(memory) * len(ROW_NAMES) + ROW_NAMES.index(row)
+        return (row_number << self.place_bits | place) << self.tap_bits | tap
 
     @property
     def sum_bits(self) -> int:
@@ -148,5 +164,6 @@ class FilterConfig(BlockConfig):
             "TAPS": self.taps,
             "PRE": self.pre,
             "SHAPE": int(self.shape),
+            "STRETCHES": self.stretches,
             "ADDRESS_BITS": self.bank_address_bits,
         }
