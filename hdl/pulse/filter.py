@@ -79,7 +79,7 @@ class Filter(wiring.Component):
             bank.data.eq(data.value),
             address.we.eq(data.written),
             address.next.eq(address.value + 1),
-            bank.phase.eq(core.phase),
+            bank.place.eq(core.place),
             bank.tap.eq(core.tap),
             core.waiting.eq(windows.full),
             core.code.eq(windows.code),

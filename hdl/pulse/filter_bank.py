@@ -1,4 +1,4 @@
-"""The coefficients of all phases."""
+"""The coefficients of all stretches and phases."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from hdl.common.arithmetic import wire
 from hdl.common.ram import Ram
-from hdl.pulse.config import MEMORIES, PHASES, ROW_NAMES, FilterConfig
+from hdl.pulse.config import MEMORIES, ROW_NAMES, FilterConfig
 
 
 def rows_of(config: FilterConfig) -> dict[str, tuple[str, ...]]:
@@ -17,13 +17,13 @@ def rows_of(config: FilterConfig) -> dict[str, tuple[str, ...]]:
 
 
 class CoefficientBank(wiring.Component):
-    """A memory for each row of W and of T, all read at the same phase and tap.
+    """A memory for each row of W and of T, all read at the same place and tap.
 
     Members
     -------
     write, address, data : a coefficient is written; see `FilterConfig.bank_address`
-    bad : it belongs to no tap, or to no row
-    phase, tap : what is read
+    bad : it belongs to no tap, place or row
+    place, tap : what is read
     weights_<row>, templates_<row> : a cycle later
     """
 
@@ -36,7 +36,7 @@ class CoefficientBank(wiring.Component):
                 "address": In(config.bank_address_bits),
                 "data": In(config.coefficient_bits),
                 "bad": Out(1),
-                "phase": In(range(PHASES)),
+                "place": In(range(config.places)),
                 "tap": In(range(config.taps)),
             }
             | {f"{name}_{row}": Out(coefficient) for name, rows in rows_of(config).items() for row in rows}
@@ -45,22 +45,22 @@ class CoefficientBank(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         config = self._config
-        place_bits = len(self.phase) + config.tap_bits
-        place = self.address[:place_bits]
-        is_tap = wire(m, self.address[: config.tap_bits] < config.taps, "is_tap")
+        tap, rest = self.address[: config.tap_bits], self.address[config.tap_bits :]
+        place, row_code = rest[: config.place_bits], rest[config.place_bits :]
+        is_there = wire(m, (tap < config.taps) & (place < config.places), "is_there")
         chosen = []
         for memory, (name, rows) in enumerate(rows_of(config).items()):
             for row in rows:
                 code = Const(memory * len(ROW_NAMES) + ROW_NAMES.index(row), 3)
                 hit = Signal(name=f"writes_{name}_{row}")
-                ram = Ram(config.coefficient_bits, PHASES << config.tap_bits)
+                ram = Ram(config.coefficient_bits, config.places << config.tap_bits)
                 m.submodules[f"{name}_{row}_words"] = ram
                 m.d.comb += [
-                    hit.eq(self.write & is_tap & (self.address[place_bits:] == code)),
+                    hit.eq(self.write & is_there & (row_code == code)),
                     ram.write.eq(hit),
-                    ram.write_address.eq(place),
+                    ram.write_address.eq(Cat(tap, place)),
                     ram.write_data.eq(self.data),
-                    ram.read_address.eq(Cat(self.tap, self.phase)),
+                    ram.read_address.eq(Cat(self.tap, self.place)),
                     getattr(self, f"{name}_{row}").eq(ram.read_data),
                 ]
                 chosen.append(hit)

@@ -14,9 +14,9 @@ from hdl.pulse.filter_ratio import Ratio
 from hdl.pulse.filter_residual import Residual
 from hdl.pulse.filter_rows import TemplateRows, WeightRows
 from hdl.pulse.filter_sequence import FitSequence
+from hdl.pulse.filter_width import SHAPE_BITS, STEP_BITS, Width
 from hdl.pulse.rounder import Rounder
 
-SHAPE_BITS = 16
 PHASE_SHIFT = 12
 """Of a position: below are fractions of a phase."""
 
@@ -29,8 +29,8 @@ class FitCore(wiring.Component):
     waiting : a window waits
     index, code : its samples, a cycle after their number
     saturated : it has such a code
-    phase, tap, weights_<row>, templates_<row> : of the bank, a cycle after phase and tap
-    passes, guess, exponent_<row>, exponent_template, chi_base, chi_share : registers
+    place, tap, weights_<row>, templates_<row> : of the bank, a cycle after place and tap
+    passes, guess, exponent_<row>, exponent_template, stretch_step, chi_base, chi_share : registers
     record, valid, ready : the result
     busy : a window is fitted, or its record waits
     """
@@ -44,7 +44,7 @@ class FitCore(wiring.Component):
                 "index": Out(range(config.samples)),
                 "code": In(signed(config.code_bits)),
                 "saturated": In(1),
-                "phase": Out(range(PHASES)),
+                "place": Out(range(config.places)),
                 "tap": Out(range(config.taps)),
                 "passes": In(3),
                 "guess": In(signed(32)),
@@ -57,6 +57,7 @@ class FitCore(wiring.Component):
             }
             | {f"{name}_{row}": In(coefficient) for name, rows in rows_of(config).items() for row in rows}
             | {f"exponent_{name}": In(5) for name in (*config.weight_rows, "template")}
+            | ({"stretch_step": In(STEP_BITS)} if config.stretches > 1 else {})
         )
 
     def elaborate(self, platform):
@@ -66,15 +67,27 @@ class FitCore(wiring.Component):
         x = {row: Signal(signed(config.fit_bits), name=f"x_{row}", reset_less=True) for row in config.weight_rows}
         no_pulse = wire(m, x["a"] <= 0, "no_pulse")
 
-        time, flags = self._position(m, sequence, x, no_pulse)
+        time, phase, flags = self._position(m, sequence, x, no_pulse)
+        shape, place = Const(0, SHAPE_BITS), phase
+        if config.shape:
+            m.submodules.width = width = Width(config)
+            m.d.comb += [
+                width.start.eq(sequence.divide),
+                width.change.eq(x["c"]),
+                width.amplitude.eq(x["a"]),
+                width.none.eq(no_pulse),
+            ]
+            shape = width.shape
+            if config.stretches > 1:
+                m.d.comb += [
+                    width.step.eq(self.stretch_step),
+                    width.begin.eq(sequence.begin),
+                    width.again.eq(sequence.again),
+                ]
+                place = Cat(phase, width.stretch)
+        m.d.comb += self.place.eq(place)
         rounded = self._rows(m, sequence, x)
         chi, pile_up = self._residual(m, sequence, x, rounded)
-        shape = Const(0, SHAPE_BITS)
-        if config.shape:
-            half = wire(m, self._ratio.ratio >> 1, "half_ratio")
-            over = wire(m, half != half[:SHAPE_BITS].as_signed(), "shape_over")
-            most = Cat((~half[-1]).replicate(SHAPE_BITS - 1), half[-1])
-            shape = wire(m, Mux(no_pulse, 0, Mux(over, most, half[:SHAPE_BITS])), "shape_given")
         m.d.comb += [
             sequence.waiting.eq(self.waiting),
             sequence.passes.eq(self.passes),
@@ -102,7 +115,7 @@ class FitCore(wiring.Component):
         whole = place[FRACTION_BITS:].as_signed()
         under, over = wire(m, whole < 0, "under"), wire(m, whole > last_start, "over")
 
-        m.submodules.divider = self._ratio = ratio = Ratio(config.fit_bits)
+        m.submodules.divider = ratio = Ratio(config.fit_bits)
         delta = wire(m, Mux(no_pulse, 0, ratio.ratio), "delta")
         with m.If(sequence.begin):
             m.d.sync += time.eq(self.guess)
@@ -118,17 +131,13 @@ class FitCore(wiring.Component):
             at_phase = Cat(Const(0, PHASE_SHIFT), phase, start, Const(0, 1)).as_signed()
             m.d.sync += [time.eq(at_phase + (onset - middle) + delta), far.eq(ratio.clamped & ~no_pulse)]
         m.d.comb += [
-            ratio.start.eq(sequence.divide | sequence.shape),
+            ratio.start.eq(sequence.divide),
             ratio.numerator.eq(x["b"]),
             ratio.denominator.eq(x["a"]),
-            self.phase.eq(phase),
             self.tap.eq(sequence.tap),
             self.index.eq(start + Mux(sequence.residual, sequence.tap_late, sequence.tap)),
         ]
-        if config.shape:
-            with m.If(sequence.residual):
-                m.d.comb += ratio.numerator.eq(x["c"])
-        return time, {"cut": cut, "far": far}
+        return time, phase, {"cut": cut, "far": far}
 
     def _rows(self, m, sequence, x):
         """The fit: sums of the rows, rounded one after the other; the same rounder serves the residual."""

@@ -22,6 +22,7 @@ class FitSequence(wiring.Component):
     passes : In(3)
     begin : out of its guess
     locate, place : start and phase, in two cycles
+    again : with `place`, in all passes but the first
     tap : Out(range(config.taps))
     tap_late : six cycles later, when its sample is to be read for the residual
     residual : the residual is made
@@ -30,7 +31,6 @@ class FitSequence(wiring.Component):
     store_<row> : it is rounded
     divide : ratio and limit begin
     move : the ratio is there, and the position it gives is the next
-    shape : the ratio of the shape begins
     square : a tap's residual is added
     judge : limit and chi are there
     offer, given : the record
@@ -38,7 +38,7 @@ class FitSequence(wiring.Component):
 
     def __init__(self, config: FilterConfig):
         self._config = config
-        single = ("begin", "locate", "place", "residual", "first", "add", "divide", "move", "shape", "square", "judge")
+        single = ("begin", "locate", "place", "again", "residual", "first", "add", "divide", "move", "square", "judge")
         rows = [f"{what}_{row}" for row in config.weight_rows for what in ("choose", "store")]
         super().__init__(
             {"waiting": In(1), "passes": In(3), "given": In(1), "offer": Out(1)}
@@ -67,7 +67,7 @@ class FitSequence(wiring.Component):
                 m.d.sync += done.eq(done + 1)
                 m.next = "PLACE"
             with m.State("PLACE"):
-                m.d.comb += self.place.eq(1)
+                m.d.comb += [self.place.eq(1), self.again.eq(done != 1)]
                 m.d.sync += step.eq(0)
                 m.next = "ROWS"
             with m.State("ROWS"):
@@ -92,7 +92,6 @@ class FitSequence(wiring.Component):
             with m.State("RESIDUAL"):
                 m.d.comb += [
                     self.residual.eq(1),
-                    self.shape.eq(step == 0),
                     self.square.eq((step >= 10) & (step < taps + 10)),
                 ]
                 with m.If(step == config.residual_cycles - 1):

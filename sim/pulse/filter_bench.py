@@ -49,6 +49,7 @@ async def constants_say_what_was_built(dut: Any) -> None:
         "taps": CONFIG.taps,
         "pre": CONFIG.pre,
         "width": CONFIG.shape,
+        "stretches": CONFIG.stretches,
     }
     await bench.first_values()
 
@@ -103,13 +104,14 @@ async def bad_windows_are_dropped_whole(dut: Any, stall: float) -> None:
 
 @cocotb.test()
 async def writes_to_no_coefficient_change_nothing(dut: Any) -> None:
-    """Those beyond taps and rows; the address counts on over them, and such a write is told."""
+    """Those beyond taps, places and rows; the address counts on over them, and such a write is told."""
     bench = await Bench.start(dut)
     arrays = Bench.some(2)
     await bench.load(arrays)
-    beyond = [CONFIG.bank_address("templates", "z", phase) for phase in (0, PHASES - 1)]
+    beyond = [CONFIG.bank_address("templates", "z", place) for place in (0, PHASES - 1)]
     if not CONFIG.shape:
         beyond += [CONFIG.bank_address(memory, "c", 3, 1) for memory in ("weights", "templates")]
+    beyond += [CONFIG.bank_address("weights", "b", place) for place in range(CONFIG.places, 1 << CONFIG.place_bits)]
     beyond += [CONFIG.bank_address("weights", "a", 5) + tap for tap in range(CONFIG.taps, 1 << CONFIG.tap_bits)]
     for address in beyond:
         assert await bench.read("status") == 0

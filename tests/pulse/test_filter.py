@@ -19,6 +19,8 @@ SMALL = {"samples": 16, "taps": 11, "pre": 4}
 BUILDS = {
     "small": SMALL,
     "shape": SMALL | {"taps": 8, "pre": 0, "shape": True},
+    "grid": SMALL | {"taps": 9, "pre": 2, "shape": True, "stretches": 3},
+    "wide grid": SMALL | {"taps": 8, "pre": 3, "shape": True, "stretches": 7},
     "whole": SMALL | {"taps": 16, "pre": 15},
     "long": {"samples": 256, "taps": 128, "pre": 40, "shape": True},
 }
@@ -31,6 +33,8 @@ RARE = {0: "pile-up", 1: "saturated", 4: "cut", 5: "no pulse", 6: "far"}
         ({"samples": 8}, "params.samples must be a whole number in 16..256, not 8"),
         ({"taps": 17}, "params: taps must be at most the 16 samples of a window, not 17"),
         ({"pre": 11}, "params: pre must be below the 11 taps, not 11"),
+        ({"stretches": 3}, "params: stretches must be 1 without shape, not 3"),
+        ({"shape": True, "stretches": 2}, "params.stretches must be one of 1, 3, 5, 7, not 2"),
     ],
 )
 def test_filter_config_refuses(changed, message):
@@ -78,6 +82,8 @@ def run(harness, config, arrays, **options):
     [
         ("small", 6),
         pytest.param("shape", 100, marks=pytest.mark.deep),
+        pytest.param("grid", 100, marks=pytest.mark.deep),
+        pytest.param("wide grid", 100, marks=pytest.mark.deep),
         pytest.param("whole", 100, marks=pytest.mark.deep),
         pytest.param("long", 10, marks=pytest.mark.deep),
     ],
@@ -118,17 +124,19 @@ def test_filter_takes_extremes(built):
 
 
 @pytest.mark.deep
-@pytest.mark.parametrize("built", ["small", "shape", "whole"], indirect=True)
+@pytest.mark.parametrize("built", ["small", "shape", "grid", "whole"], indirect=True)
 def test_filter_bench_passes(built, tmp_path):
     assert len(built.bench_tests("sim.pulse.filter_bench", tmp_path)) == 12
 
 
 @pytest.mark.deep
-@pytest.mark.parametrize("built", ["shape"], indirect=True)
+@pytest.mark.parametrize("built", ["grid"], indirect=True)
 @pytest.mark.parametrize(
     ("module", "operator", "other"),
     [
         ("core__divider", "-", "+"),
+        ("core__width", "-", "+"),
+        ("core__width__divider", "-", "+"),
         ("core__threshold", "&", "|"),
         ("core__rounder", "+", "|"),
         ("core__squares", "-", "+"),
