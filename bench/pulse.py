@@ -10,6 +10,7 @@
     network    networks trained for five kinds of pulses, five seeds each, beside the filter; an hour
     front      cells and clock of pulse_front_r0 on an LFE5U-85F
     cnn        the same of pulse_cnn_r0
+    filter     the same of pulse_filter_r0 and pulse_filter_grid
 
 Resolutions of `limit`, `classic` and `others` are the golden model's: the gateware gives the same bits, as its tests
 say. Prints a line a figure, with its target, and one JSON object at the end.
@@ -33,6 +34,9 @@ def main() -> None:
     benches["network"] = pulse_network.network
     benches["front"] = lambda: routed_design("pulse_front_r0", 140, "at least 125")
     benches["cnn"] = lambda: routed_design("pulse_cnn_r0", 90, "at least 80")
+    benches["filter"] = lambda: {
+        name: routed_design(name, 90, "at least 80") for name in ("pulse_filter_r0", "pulse_filter_grid")
+    }
     run(benches, parser.parse_args().names)
 
 

@@ -20,6 +20,7 @@ PICTURE = ROOT / "docs" / "pulse_limit.svg"
 SNR_DB = (27.0, 32.0, 37.0, 42.0, 47.4, 52.0, 57.0)
 EVENTS, SEEDS = 20_000, (1, 2, 3, 4, 5)
 FILTER = {"samples": 32, "taps": 30, "pre": 7}
+MOST, STRETCHES = 1.05, "stretch of 5 %, 3 stretches"
 
 
 def limit() -> dict[str, Any]:
@@ -48,11 +49,13 @@ def others() -> dict[str, Any]:
         "8 and 40 ns, 2 passes": measure(steep, room),
         "8 and 40 ns, 4 passes": measure(steep, room, passes=4),
         "stretch of 5 %, shape row, 3 passes": measure({"stretch_spread": 0.05}, FILTER | {"shape": True}, passes=3),
+        STRETCHES: measure({"stretch_spread": 0.05}, FILTER | {"shape": True, "stretches": 3}, passes=3),
         "30 % pile-up, the lone ones": measure({"pile_up_share": 0.3, "full_scale": 2.5}),
     }
     for name, each in cases.items():
-        say(f"{name}: time over the bound", f"{each['time_ratio']:.3f}", "", "none")
-        say(f"{name}: energy over the bound", f"{each['energy_ratio']:.3f}", "", "none")
+        wanted = f"at most {MOST}" if name == STRETCHES else "none"
+        say(f"{name}: time over the bound", f"{each['time_ratio']:.3f}", "", wanted)
+        say(f"{name}: energy over the bound", f"{each['energy_ratio']:.3f}", "", wanted)
     piled = cases["30 % pile-up, the lone ones"]
     for kind in ("found", "false_alarms", "kept", "kept_time_ps", "kept_energy_percent"):
         say(f"30 % pile-up, chi: {kind}", f"{piled[kind]:.4f}", "", "none")

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from bench.common import say
 from hdl.pulse.cnn_config import CnnConfig
-from hdl.pulse.config import PHASES, FilterConfig
+from hdl.pulse.config import FilterConfig
 from sim.pulse import cnn_vectors
 from sim.pulse.bank import heights, make_bank, onsets
 from sim.pulse.cnn_compile import compile_network
@@ -78,9 +78,9 @@ def _errors(setup: Setup, drawn: Records, onset: Floats, amplitude: Floats) -> d
 def _filtered(of: Setup, setup: Setup, drawn: Records, *, shape: bool) -> dict[str, float]:
     """The optimal filter, with a bank for the pulses of a set-up; with pile-up, also what it keeps by chi."""
     steep = setup.shape != "cr_rc"
-    config = FilterConfig.parse((STEEP if steep else FILTER) | {"shape": shape})
+    config = FilterConfig.parse((STEEP if steep else FILTER) | {"shape": shape, "stretches": 3 if shape else 1})
     bank, settings = make_bank(of, config)
-    passes = 4 if steep else 3 if shape else config.default_passes
+    passes = 4 if steep else settings["passes"]
     got = fit(config, settings | {"passes": passes}, bank, drawn.codes)
     onset, amplitude = onsets(got), heights(got)
     found = _errors(setup, drawn, onset, amplitude)
@@ -91,7 +91,7 @@ def _filtered(of: Setup, setup: Setup, drawn: Records, *, shape: bool) -> dict[s
         found |= {"kept": float(kept.mean())} | {f"kept_{name}": value for name, value in good.items()}
     rows = len(config.weight_rows) + len(config.template_rows)
     return found | {
-        "bytes": float(2 * PHASES * config.taps * rows),
+        "bytes": float(2 * config.places * config.taps * rows),
         "products": float(config.taps * (passes * len(config.weight_rows) + len(config.template_rows) + 1)),
         "us": 1e6 * config.fit_cycles(passes) / CLOCK_HZ,
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import Any
 
@@ -24,13 +25,17 @@ FALSE_ALARMS = 1e-3
 ROUNDING = 0.5 / PHASES
 """Samples between a pulse and the nearest phase, at most."""
 
+USUAL_SPREAD = 0.05
+"""Of widths, where a measurement says nothing of them."""
+
 
 def make_bank(setup: Setup, config: FilterConfig, false_alarms: float = FALSE_ALARMS) -> tuple[Bank, dict[str, int]]:
     """Coefficients by generalised least squares, W = (G' C^-1 G)^-1 G' C^-1, and the settings that go with them.
 
-    Each row of W has as many fraction bits as its largest coefficient leaves, the templates as many together. The limit
-    of chi is a quantile of what the fit leaves of noise, taken for a chi-squared distribution of this mean and variance
-    (Welch and Satterthwaite), and, with the amplitude, twice what linearisation leaves half a phase away.
+    Each row of W has as many fraction bits as its largest coefficient leaves, the templates as many together. Stretches
+    divide the measurement's spread of widths evenly. The limit of chi is a quantile of what the fit leaves of noise,
+    taken for a chi-squared distribution of this mean and variance (Welch and Satterthwaite), and, with the amplitude,
+    twice what linearisation leaves half a phase, and half a stretch where there are several, away.
 
     Raises
     ------
@@ -38,7 +43,11 @@ def make_bank(setup: Setup, config: FilterConfig, false_alarms: float = FALSE_AL
         If the rows cannot be told apart, or need more than 31 or less than 8 fraction bits.
     """
     noise = covariance(setup, config.taps) / setup.lsb**2
-    columns = np.stack([_columns(setup, config, phase) for phase in range(PHASES)])
+    spread = setup.stretch_spread or USUAL_SPREAD
+    step = round(math.ldexp(2 * spread / config.stretches, FRACTION_BITS)) if config.stretches > 1 else 0
+    widths = [math.ldexp(step, -FRACTION_BITS) * number for number in _from_middle(config)]
+    columns = np.stack([_columns(setup, config, phase, width) for width in widths for phase in range(PHASES)])
+    middle = _from_middle(config).index(0) * PHASES + MIDDLE_PHASE
     exact = np.stack([_weights(each, noise) for each in columns])
     weights, settings = [], {}
     for place, name in enumerate(config.weight_rows):
@@ -53,24 +62,31 @@ def make_bank(setup: Setup, config: FilterConfig, false_alarms: float = FALSE_AL
     half = 1 << (setup.adc_bits - 1)
     settings |= {
         "exponent_template": bits,
-        "passes": config.default_passes,
+        "passes": config.default_passes + (config.stretches > 1),
+        "stretch_step": step,
         "guess": setup.pre_samples << FRACTION_BITS,
-        "chi_base": _noise_limit(columns[MIDDLE_PHASE], exact[MIDDLE_PHASE], noise, false_alarms),
-        "chi_share": _share(setup, config, columns, exact),
+        "chi_base": _noise_limit(columns[middle], exact[middle], noise, false_alarms),
+        "chi_share": _share(setup, config, widths, columns, exact),
         "code_least": -half,
         "code_most": half - 1,
     }
     return Bank(np.stack(weights), np.rint(np.ldexp(templates, bits)).astype(np.int16)), settings
 
 
-def _times_ns(setup: Setup, config: FilterConfig, onset_taps: float) -> Floats:
-    return np.asarray((np.arange(config.taps) - onset_taps) * setup.sample_ns, np.float64)
+def _from_middle(config: FilterConfig) -> list[int]:
+    """Numbers of the stretches, the middle one's 0."""
+    return [number - (config.stretches - 1) // 2 for number in range(config.stretches)]
 
 
-def _columns(setup: Setup, config: FilterConfig, phase: int) -> Floats:
+def _times_ns(setup: Setup, config: FilterConfig, onset_taps: float, width: float) -> Floats:
+    """Of the taps, from a pulse's onset on, as one of the usual width would have them."""
+    return np.asarray((np.arange(config.taps) - onset_taps) * setup.sample_ns / (1 + width), np.float64)
+
+
+def _columns(setup: Setup, config: FilterConfig, phase: int, width: float) -> Floats:
     """G: derivatives of a window by what its rows give, float64 (taps, rows)."""
-    since = _times_ns(setup, config, config.pre + (phase - MIDDLE_PHASE) / PHASES)
-    value, slope = setup.pulse.value(since), setup.pulse.slope(since)
+    since = _times_ns(setup, config, config.pre + (phase - MIDDLE_PHASE) / PHASES, width)
+    value, slope = setup.pulse.value(since), setup.pulse.slope(since) / (1 + width)
     columns = {"a": value, "b": -slope * setup.sample_ns, "c": -since * slope}
     signed = {name: setup.polarity * column for name, column in columns.items()} | {"z": np.ones(config.taps)}
     return np.stack([signed[name] for name in config.weight_rows], axis=1)
@@ -102,14 +118,14 @@ def _noise_limit(columns: Floats, weights: Floats, noise: Floats, false_alarms: 
     return min(math.ceil(math.ldexp(limit, 2 * DIFFERENCE_BITS)), (1 << 32) - 1)
 
 
-def _share(setup: Setup, config: FilterConfig, columns: Floats, weights: Floats) -> int:
+def _share(setup: Setup, config: FilterConfig, widths: list[float], columns: Floats, weights: Floats) -> int:
     """Of a squared height of codes, in 2^-24 codes squared."""
-    worst = 0.0
-    for phase in range(PHASES):
-        for late in (-ROUNDING, ROUNDING):
-            since = _times_ns(setup, config, config.pre + (phase - MIDDLE_PHASE) / PHASES + late)
+    worst, wider = 0.0, (widths[1] - widths[0]) / 2 if len(widths) > 1 else 0.0
+    for place, (width, phase) in enumerate(itertools.product(widths, range(PHASES))):
+        for late, off in itertools.product((-ROUNDING, ROUNDING), sorted({-wider, wider})):
+            since = _times_ns(setup, config, config.pre + (phase - MIDDLE_PHASE) / PHASES + late, width + off)
             pulse = setup.polarity * setup.pulse.value(since)
-            rest = pulse - columns[phase] @ (weights[phase] @ pulse)
+            rest = pulse - columns[place] @ (weights[place] @ pulse)
             worst = max(worst, float(rest @ rest))
     return min(math.ceil(math.ldexp(2 * worst, 2 * DIFFERENCE_BITS + 16)), (1 << 32) - 1)
 

@@ -32,9 +32,9 @@ class Bank(NamedTuple):
 
     Attributes
     ----------
-    weights : int16 (rows of W, 16, taps)
-        In the order of `FilterConfig.weight_rows`.
-    templates : int16 (rows of T, 16, taps)
+    weights : int16 (rows of W, places, taps)
+        In the order of `FilterConfig.weight_rows`; places are the 16 phases of a stretch, stretch by stretch.
+    templates : int16 (rows of T, places, taps)
         In the order of `FilterConfig.template_rows`.
     """
 
@@ -46,7 +46,7 @@ class _Pass(NamedTuple):
     """What a pass finds, a window each."""
 
     codes: Ints
-    phase: Ints
+    place: Ints
     rows: dict[str, Ints]
     time: Ints
     flags: Ints
@@ -69,9 +69,15 @@ def fit(
     """
     codes = windows.astype(np.int64)
     time = np.full(len(codes), registers["guess"], np.int64)
+    middle = (config.stretches - 1) // 2
+    stretch = wanted = np.full(len(codes), middle)
     for _ in range(max(1, registers["passes"])):
-        found = _pass(config, registers, bank, codes, time)
+        stretch = wanted
+        found = _pass(config, registers, bank, codes, time, stretch)
         time = found.time
+        change = _change(config, found)
+        if config.stretches > 1:
+            wanted = _nearest(config, registers["stretch_step"], stretch, change, found.rows["a"] > 0)
     height = found.rows["a"]
     chi = _residual(config, registers, bank, found)
     limit = registers["chi_base"] + _share(np.maximum(height >> ENERGY_BITS, 0), registers["chi_share"])
@@ -79,8 +85,8 @@ def fit(
     records = np.zeros(len(codes), RECORD)
     records["time"], records["energy"], records["chi"] = time, height, chi
     if config.shape:
-        ratio = (found.rows["c"] << SHAPE_BITS) // np.where(height > 0, height, 1)
-        records["shape"] = np.where(height > 0, saturated(ratio, 16), 0)
+        whole = change + (stretch - middle) * registers.get("stretch_step", 0)
+        records["shape"] = np.where(height > 0, saturated(whole >> (FRACTION_BITS - SHAPE_BITS), 16), 0)
     records["flags"] = found.flags | np.where(chi > limit, PILE_UP, 0) | np.where(outside.any(axis=1), SATURATED, 0)
     return records
 
@@ -95,7 +101,26 @@ def saturated(x: Ints, bits: int) -> Ints:
     return np.clip(x, -(1 << (bits - 1)), (1 << (bits - 1)) - 1)
 
 
-def _pass(config: FilterConfig, registers: Mapping[str, int], bank: Bank, codes: Ints, time: Ints) -> _Pass:
+def _change(config: FilterConfig, found: _Pass) -> Ints:
+    """How much wider the pulse is than its stretch, 2^-16; 0 where nothing says so."""
+    height = found.rows["a"]
+    if not config.shape:
+        return np.zeros_like(height)
+    ratio = (found.rows["c"] << FRACTION_BITS) // np.where(height > 0, height, 1)
+    return np.where(height > 0, np.clip(ratio, -RATIO_MOST, RATIO_MOST), 0)
+
+
+def _nearest(config: FilterConfig, step: int, stretch: Ints, change: Ints, pulse: npt.NDArray[np.bool_]) -> Ints:
+    """The stretch nearest to the width that was found; halves go outward."""
+    halves = step * (2 * np.arange(1, config.stretches) - 1)
+    jump = (2 * np.abs(change)[:, None] >= halves).sum(axis=1)
+    there = np.clip(stretch + np.where(change < 0, -jump, jump), 0, config.stretches - 1)
+    return np.asarray(np.where(pulse, there, stretch))
+
+
+def _pass(
+    config: FilterConfig, registers: Mapping[str, int], bank: Bank, codes: Ints, time: Ints, stretch: Ints
+) -> _Pass:
     """Weighted sums at the phase nearest to `time`, and the time that they say."""
     nearest = (time + (1 << (UNIT_BITS - 1))) >> UNIT_BITS
     wanted = ((nearest + MIDDLE_PHASE) >> PHASE_BITS) - config.pre
@@ -103,9 +128,9 @@ def _pass(config: FilterConfig, registers: Mapping[str, int], bank: Bank, codes:
     of_start = nearest - PHASES * (start + config.pre) + MIDDLE_PHASE
     phase = np.clip(of_start, 0, PHASES - 1)
     seen = np.take_along_axis(codes, start[:, None] + np.arange(config.taps), axis=1)
-    rows = {}
-    for place, name in enumerate(config.weight_rows):
-        sums = (bank.weights[place].astype(np.int64)[phase] * seen).sum(axis=1)
+    rows, place = {}, stretch * PHASES + phase
+    for number, name in enumerate(config.weight_rows):
+        sums = (bank.weights[number].astype(np.int64)[place] * seen).sum(axis=1)
         rows[name] = saturated(rs(sums, registers[f"exponent_{name}"]), config.fit_bits)
     height = rows["a"]
     ratio = (rows["b"] << FRACTION_BITS) // np.where(height > 0, height, 1)
@@ -113,14 +138,14 @@ def _pass(config: FilterConfig, registers: Mapping[str, int], bank: Bank, codes:
     cut, none = (start != wanted) | (phase != of_start), height <= 0
     flags: Ints = CUT * cut + NO_PULSE * none + FAR * (~none & (late != ratio))
     middle = ((start + config.pre) << FRACTION_BITS) + ((phase - MIDDLE_PHASE) << UNIT_BITS)
-    return _Pass(seen, phase, rows, middle + late, flags)
+    return _Pass(seen, place, rows, middle + late, flags)
 
 
 def _residual(config: FilterConfig, registers: Mapping[str, int], bank: Bank, found: _Pass) -> Ints:
     """The sum of squares of what the fit leaves."""
     total = np.zeros(found.codes.shape, np.int64)
-    for place, name in enumerate(config.template_rows):
-        total += found.rows[name][:, None] * bank.templates[place].astype(np.int64)[found.phase]
+    for number, name in enumerate(config.template_rows):
+        total += found.rows[name][:, None] * bank.templates[number].astype(np.int64)[found.place]
     fitted = rs(total, registers["exponent_template"]) + found.rows["z"][:, None]
     rest = saturated(rs((found.codes << ENERGY_BITS) - fitted, ENERGY_BITS - DIFFERENCE_BITS), config.residual_bits)
     return np.asarray(np.minimum((rest**2).sum(axis=1), (1 << config.chi_bits) - 1))

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hdl.pulse.config import FRACTION_BITS, MEMORIES, PHASES, SIGNED_REGISTERS, FilterConfig
+from hdl.pulse.config import FRACTION_BITS, MEMORIES, SIGNED_REGISTERS, FilterConfig
 from sim.common.beats import Beats, data_of
 from sim.common.stimulus import integers
 from sim.common.vectors import Arrays, ArraySpec, check_sizes
@@ -20,8 +20,8 @@ LATENCY_BY_BENCH = True
 
 INPUTS = {
     "windows": ArraySpec("int16", "(n, samples)", "codes"),
-    "weights": ArraySpec("int16", "(rows, phases, taps)", "W of rows A, B, Z and, with `shape`, C"),
-    "templates": ArraySpec("int16", "(templates, phases, taps)", "T of rows A, B and, with `shape`, C"),
+    "weights": ArraySpec("int16", "(rows, places, taps)", "W of rows A, B, Z, with `shape` C; 16 phases a stretch"),
+    "templates": ArraySpec("int16", "(templates, places, taps)", "T of rows A, B and, with `shape`, C; as W"),
     "settings": ArraySpec("int64", "(settings,)", "registers, in the order of the config's `setting_names`"),
 }
 OUTPUTS = {
@@ -44,7 +44,7 @@ def check(config: FilterConfig, arrays: Mapping[str, Any]) -> None:
     ValueError
         With one line that names array, expected and received.
     """
-    known = {"samples": config.samples, "rows": len(config.weight_rows), "phases": PHASES, "taps": config.taps}
+    known = {"samples": config.samples, "rows": len(config.weight_rows), "places": config.places, "taps": config.taps}
     known |= {"templates": len(config.template_rows), "settings": len(config.setting_names)}
     check_sizes(INPUTS, arrays, known)
     check_settings(config, SIGNED_REGISTERS, arrays)
@@ -66,9 +66,9 @@ def register_writes(config: FilterConfig, arrays: Mapping[str, Any]) -> list[tup
     writes = [setting_write(config, name, value) for name, value in settings_of(config, arrays).items()]
     address, data = (registers[name].offset_bytes for name in ("bank_address", "bank_data"))
     for memory, rows in zip(MEMORIES, (config.weight_rows, config.template_rows), strict=True):
-        for row, phases in zip(rows, arrays[memory].view(np.uint16), strict=True):
-            for phase, words in enumerate(phases.tolist()):
-                writes += [(address, [config.bank_address(memory, row, phase)]), (data, words)]
+        for row, places in zip(rows, arrays[memory].view(np.uint16), strict=True):
+            for place, words in enumerate(places.tolist()):
+                writes += [(address, [config.bank_address(memory, row, place)]), (data, words)]
     return writes
 
 
@@ -119,8 +119,8 @@ def random_arrays(config: FilterConfig, seed: int, items: int) -> Arrays:
     taps = config.taps
     code_bits = int(rng.integers(4, 17))
     windows = (integers(rng, 16, (items, config.samples)) >> (16 - code_bits)).astype(np.int16)
-    weights = integers(rng, 16, (len(config.weight_rows), PHASES, taps)).astype(np.int16)
-    templates = integers(rng, 16, (len(config.template_rows), PHASES, taps)).astype(np.int16)
+    weights = integers(rng, 16, (len(config.weight_rows), config.places, taps)).astype(np.int16)
+    templates = integers(rng, 16, (len(config.template_rows), config.places, taps)).astype(np.int16)
     if rng.random() < 0.7:  # mostly pulses: where all rise alike, so does the amplitude
         weights[0] |= 0x4000
         weights[0] &= 0x7FFF
@@ -138,6 +138,8 @@ def random_arrays(config: FilterConfig, seed: int, items: int) -> Arrays:
         "chi_share": int(rng.integers(0, 1 << int(rng.integers(1, 33)))),
         "code_least": -int(rng.integers(0, 1 << code_bits)) >> 1,
         "code_most": int(rng.integers(0, 1 << code_bits)) >> 1,
+        # Changes of width go up to 1.5; steps from where any goes to the ends up to where none moves.
+        "stretch_step": int(rng.integers(0, 1 << int(rng.integers(1, 17)))),
     } | {f"exponent_{row}": min(31, max(0, shift + int(rng.integers(-2, 3)))) for row in config.weight_rows}
     if rng.random() < 0.3:
         for name in config.setting_names:

@@ -59,7 +59,7 @@ def test_filter_vectors_refuse_settings(name, value, message):
 
 def test_filter_vectors_refuse_other_banks():
     arrays = filter_vectors.random_arrays(FilterConfig.parse(BUILDS["shape"]), 1, 2)
-    wrong = r"^weights must be int16 \(rows, phases, taps\) with rows = 3, not \(4, 16, 8\)$"
+    wrong = r"^weights must be int16 \(rows, places, taps\) with rows = 3, not \(4, 16, 8\)$"
     with pytest.raises(ValueError, match=wrong):
         filter_vectors.check(FilterConfig.parse(BUILDS["shape"] | {"shape": False}), arrays)
 
