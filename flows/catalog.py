@@ -340,6 +340,15 @@ BLOCKS = {
             default="pulse_r0",
         ),
         Block(
+            name="pulse.soc",
+            summary="a detector's channel with a processor that sets it up",
+            config="hdl.pulse.soc_config:SocConfig",
+            component="hdl.pulse.soc:Soc",
+            vectors="sim.pulse.channel_vectors",
+            bench="sim.pulse.channel_bench,sim.pulse.soc_bench",
+            default="pulse_soc_r0",
+        ),
+        Block(
             name="pulse.classic",
             summary="time, energy and charge of detector pulses by the classic estimators",
             config="hdl.pulse.classic_config:ClassicConfig",

@@ -135,6 +135,17 @@ def formal(
 
 
 @app.command()
+def firmware(
+    name: Annotated[str, typer.Argument(help="A C file of hdl/soc/firmware.")] = "monitor",
+    out: Annotated[Path | None, typer.Option("-o", "--out", help="The image; default: beside its source.")] = None,
+) -> None:
+    """Compile firmware of the SoC's processor into an image of its memory. Images come with niello."""
+    from flows.firmware import build_firmware
+
+    emit(**build_firmware(name, out))
+
+
+@app.command()
 def program(
     design: DesignArgument,
     board: BoardOption = None,

@@ -22,6 +22,18 @@ EVENTS_AHEAD = 5
 of that whose first code waits; and what fills a RAM."""
 
 
+def channel_members(config: ChannelConfig) -> dict[str, wiring.Member]:
+    """The edge of a channel."""
+    front = config.front
+    return {
+        "samples": In(stream.Signature(front.sample_bits * front.lanes)),
+        "external": In(front.lanes),
+        "record": Out(stream.Signature(config.record_bits)),
+        "csr": In(AXI4LiteSignature(config.registers.address_bits)),
+        "irq": Out(1),
+    }
+
+
 class Channel(wiring.Component):
     """Finds pulses in a detector's samples, and gives time and energy of each; README.md says how, sample by sample.
 
@@ -50,16 +62,7 @@ class Channel(wiring.Component):
 
     def __init__(self, config: ChannelConfig):
         self._config = config
-        front = config.front
-        super().__init__(
-            {
-                "samples": In(stream.Signature(front.sample_bits * front.lanes)),
-                "external": In(front.lanes),
-                "record": Out(stream.Signature(config.record_bits)),
-                "csr": In(AXI4LiteSignature(config.registers.address_bits)),
-                "irq": Out(1),
-            }
-        )
+        super().__init__(channel_members(config))
 
     def elaborate(self, platform):
         m = Module()

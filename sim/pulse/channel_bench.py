@@ -22,7 +22,9 @@ from sim.common.register_edge import StalledEdge
 from sim.pulse.channel_model import LOST_BEFORE, RECORD, record_cycles, records
 from sim.pulse.channel_vectors import model, pack, parsed, random_arrays, register_writes, settings_for
 
-CONFIG = ChannelConfig.parse(json.loads(os.environ["NIELLO_CONFIG"]))
+_GIVEN = json.loads(os.environ["NIELLO_CONFIG"])
+CONFIG = ChannelConfig.parse({name: value for name, value in _GIVEN.items() if name in ChannelConfig.model_fields})
+"""What a larger block around a channel has besides is not looked at."""
 REGISTERS = load_registers(*CONFIG.register_source)
 SAMPLES, LANES = CONFIG.front.samples, CONFIG.front.lanes
 IN_FLIGHT = 3

@@ -1,0 +1,15 @@
+"""Config of `pulse.soc`: a detector's channel and a processor that sets it up. No gateware here."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from hdl.pulse.channel_config import ChannelConfig
+from hdl.soc.config import ProcessorConfig
+
+
+class SocConfig(ChannelConfig):
+    """`pulse.soc`: `pulse.channel`, whose registers a processor and a host share."""
+
+    processor: ProcessorConfig = Field(default_factory=ProcessorConfig)
+    """The processor's memory and firmware."""

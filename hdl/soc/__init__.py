@@ -1,0 +1,1 @@
+"""A processor that sets other blocks up."""

@@ -1,0 +1,1 @@
+"""The processor: a client of its monitor, and its bench."""
