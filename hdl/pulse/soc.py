@@ -38,15 +38,15 @@ class Soc(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         config = self._config
-        m.submodules.channel = channel = Channel(config)
+        m.submodules.detector = detector = Channel(config)
         m.submodules.processor = processor = Processor(config.processor, config.registers.address_bits)
         m.submodules.arbiter = arbiter = AxiArbiter(config.registers.address_bits)
         connect(m, flipped(self.csr), arbiter.first)
         connect(m, processor.io, arbiter.second)
-        connect(m, arbiter.bus, channel.csr)
-        connect(m, flipped(self.samples), channel.samples)
-        connect(m, channel.record, flipped(self.record))
+        connect(m, arbiter.bus, detector.csr)
+        connect(m, flipped(self.samples), detector.samples)
+        connect(m, detector.record, flipped(self.record))
         connect(m, flipped(self.console_in), processor.console_in)
         connect(m, processor.console_out, flipped(self.console_out))
-        m.d.comb += [channel.external.eq(self.external), self.irq.eq(channel.irq), processor.io_irq.eq(channel.irq)]
+        m.d.comb += [detector.external.eq(self.external), self.irq.eq(detector.irq), processor.io_irq.eq(detector.irq)]
         return m
