@@ -144,8 +144,8 @@ def run_streams(
 
     Parameters
     ----------
-    inputs : Beats by role
-    expected_beats : beats that each output will give, by role
+    inputs : Beats by role; one that is left out gets none
+    expected_beats : beats that each output will give, by role; one that is left out gives none
     ports : the list `ports` of the design's `ports.json`
     progress : callable, optional
         Called after each frame with the bytes that went in and came out so far, and with their total.
@@ -162,14 +162,17 @@ def run_streams(
     device = host.identity
     into, out = channels(ports, "input"), channels(ports, "output")
     for received, known in ((inputs, into), (expected_beats, out)):
-        if set(received) != {channel.role for channel in known}:
-            raise ValueError(f"streams must be {[channel.role for channel in known]}, not {list(received)}")
+        unknown = set(received) - {channel.role for channel in known}
+        if unknown:
+            raise ValueError(f"streams must be of {[channel.role for channel in known]}, not {sorted(unknown)}")
     if (device.inputs, device.outputs) != (len(into), len(out)):
         raise ValueError(
             f"the board has {device.inputs} inputs and {device.outputs} outputs, the design {len(into)} and {len(out)}"
         )
-    feeds = [_feed(number, channel, inputs[channel.role]) for number, channel in enumerate(into)]
-    collectors = [_Collector(number, channel, expected_beats[channel.role]) for number, channel in enumerate(out)]
+    none = {channel.role: Beats(np.zeros((0, channel.beat_bytes), np.uint8)) for channel in into}
+    given, wanted = {**none, **inputs}, {channel.role: 0 for channel in out} | {**expected_beats}
+    feeds = [_feed(number, channel, given[channel.role]) for number, channel in enumerate(into)]
+    collectors = [_Collector(number, channel, wanted[channel.role]) for number, channel in enumerate(out)]
     total = sum(len(feed.content) for feed in feeds) + sum(collector.missing for collector in collectors)
     done, since = 0, time.monotonic()
     while done < total:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pydantic import Field
-
 from hdl.pulse.channel_config import ChannelConfig
 from hdl.soc.config import ProcessorConfig
 
@@ -11,5 +9,5 @@ from hdl.soc.config import ProcessorConfig
 class SocConfig(ChannelConfig):
     """`pulse.soc`: `pulse.channel`, whose registers a processor and a host share."""
 
-    processor: ProcessorConfig = Field(default_factory=ProcessorConfig)
+    processor: ProcessorConfig = ProcessorConfig()
     """The processor's memory and firmware."""

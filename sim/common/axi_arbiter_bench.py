@@ -15,7 +15,8 @@ from sim.common.pauses import pause_all
 from sim.common.runner import CLOCK_PERIOD_NS
 
 SIZE = 1 << int(os.environ["NIELLO_ADDRESS_BITS"])
-ACCESSES = 1500
+ACCESSES = 250
+LONGEST_MS = 0.3
 
 
 async def started(dut: Any, share: float = 0.3) -> tuple[list[AxiLiteMaster], AxiLiteRam]:
@@ -32,7 +33,7 @@ async def started(dut: Any, share: float = 0.3) -> tuple[list[AxiLiteMaster], Ax
     return managers, memory
 
 
-@cocotb.test()
+@cocotb.test(timeout_time=LONGEST_MS, timeout_unit="ms")
 async def each_manager_reads_what_it_wrote(dut: Any) -> None:
     """Both at once, in halves of their own; writes and reads of one manager side by side, in different quarters."""
     managers, memory = await started(dut)
@@ -54,7 +55,7 @@ async def each_manager_reads_what_it_wrote(dut: Any) -> None:
     assert bytes(memory.read(0, SIZE)) == bytes(content)
 
 
-@cocotb.test()
+@cocotb.test(timeout_time=LONGEST_MS, timeout_unit="ms")
 async def a_manager_waits_for_one_access_at_most(dut: Any) -> None:
     """While the other one never stops asking."""
     managers, _ = await started(dut, 0)
@@ -76,7 +77,7 @@ async def a_manager_waits_for_one_access_at_most(dut: Any) -> None:
     busy.cancel()
 
 
-@cocotb.test()
+@cocotb.test(timeout_time=LONGEST_MS, timeout_unit="ms")
 async def reset_in_mid_flight_leaves_no_trace(dut: Any) -> None:
     """Of accesses that were under way."""
     managers, memory = await started(dut)

@@ -7,7 +7,7 @@ from flows import run
 from flows.load import load_design
 from flows.road import Route, results_or_error, travel
 
-ITEMS = {"attn_4x4_d8": 6, "pulse_filter_r0": 20, "pulse_front_r0": 20, "pulse_r0": 10}
+ITEMS = {"attn_4x4_d8": 6, "pulse_filter_r0": 20, "pulse_front_r0": 20, "pulse_r0": 10, "pulse_soc_r0": 10}
 
 
 @pytest.mark.deep

@@ -89,7 +89,31 @@ def test_random_cases_reach_every_flag():
     assert seen == 0b1110011
 
 
-@pytest.mark.parametrize("size", SIZES[:1] + SIZES[3:4])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_stretch_is_the_nearest(sign):
+    """A change of width of i - 1/2 steps goes i stretches on, 2^-16 less goes i - 1; none goes beyond the last."""
+    config = FilterConfig.parse({"samples": 16, "taps": 8, "pre": 0, "shape": True, "stretches": 7})
+    registers = dict.fromkeys(config.setting_names, 0) | {"passes": 2, "stretch_step": 2048}
+    windows = np.array([[1024, 1] + 14 * [0]], np.int16)
+    for halves, less, moved in ((0, 0, 0), (1, 1, 0), (1, 0, 1), (3, 1, 1), (3, 0, 2), (5, 1, 2), (5, 0, 3), (9, 0, 3)):
+        weights = np.zeros((4, config.places, 8), np.int16)
+        weights[0, :, 0] = 64  # an amplitude of 2^16: what row C gives is the change of width
+        weights[3, 3 * 16 : 4 * 16, :2] = sign * halves, -sign * less
+        got = fit(config, registers, Bank(weights, np.zeros((3, config.places, 8), np.int16)), windows)
+        assert got["shape"][0] == sign * moved * 2048 // 2 + (0 if moved else sign * (1024 * halves - less) // 2)
+
+
+def test_no_pulse_keeps_its_stretch():
+    """Even where the step is 0 and any change of width would go to the last stretch."""
+    config = FilterConfig.parse({"samples": 16, "taps": 8, "pre": 0, "shape": True, "stretches": 3})
+    registers = dict.fromkeys(config.setting_names, 0) | {"passes": 2}
+    weights = np.zeros((4, config.places, 8), np.int16)
+    weights[0, 2 * 16 :] = 1  # only the last stretch sees a pulse
+    bank = Bank(weights, np.zeros((3, config.places, 8), np.int16))
+    assert fit(config, registers, bank, np.ones((1, 16), np.int16))["energy"] == 0
+
+
+@pytest.mark.parametrize("size", [SIZES[0], SIZES[3], SIZES[0] | {"shape": True, "stretches": 3}])
 @pytest.mark.parametrize("given", [{}, {"coloured_share": 0.6}, {"polarity": -1}])
 def test_bank_gives_each_row_its_own(size, given):
     """A row of W gives 1 of its own derivative and 0 of the others', and the least noise of all that do."""
@@ -97,26 +121,27 @@ def test_bank_gives_each_row_its_own(size, given):
     bank, settings = make_bank(setup, config)
     noise, taps = covariance(setup, config.taps) / setup.lsb**2, np.arange(config.taps, dtype=float)
 
-    def model(phase, a, late, stretch, z):
-        onset = config.pre + (phase - 8) / 16 + late
+    def model(place, a, late, stretch, z):
+        onset = config.pre + (place % 16 - 8) / 16 + late
+        stretch += (place // 16 - config.stretches // 2) * settings["stretch_step"] / 2**16
         return setup.polarity * pulse(setup, taps, *(np.array([x]) for x in (onset, a, stretch)))[0] + z
 
     step = 1e-6
-    for phase in (0, 5, 15):
+    for place in (0, 5, config.places - 1):
         middle = np.array([1.0, 0.0, 0.0, 0.0])
         derivative = {
-            name: (model(phase, *(middle + step * unit)) - model(phase, *(middle - step * unit))) / (2 * step)
+            name: (model(place, *(middle + step * unit)) - model(place, *(middle - step * unit))) / (2 * step)
             for name, unit in zip("abcz", np.eye(4), strict=True)
         }
         rows = np.stack([derivative[name] for name in config.weight_rows])
         half = np.linalg.cholesky(noise)  # ordinary least squares of what is whitened, another way to W
         wanted = np.linalg.pinv(np.linalg.solve(half, rows.T)) @ np.linalg.inv(half)
-        for place, name in enumerate(config.weight_rows):
+        for row, name in enumerate(config.weight_rows):
             unit = 2.0 ** (settings[f"exponent_{name}"] + 8)
-            assert bank.weights[place, phase] == pytest.approx(wanted[place] * unit, abs=0.51 + 1e-4 * unit * step)
-            assert 1 << 14 <= np.abs(bank.weights[place]).max() < 1 << 15
-        for place, name in enumerate(config.template_rows):
-            assert bank.templates[place, phase] == pytest.approx(
+            assert bank.weights[row, place] == pytest.approx(wanted[row] * unit, abs=0.51 + 1e-4 * unit * step)
+            assert 1 << 14 <= np.abs(bank.weights[row]).max() < 1 << 15
+        for row, name in enumerate(config.template_rows):
+            assert bank.templates[row, place] == pytest.approx(
                 derivative[name] * 2.0 ** settings["exponent_template"], abs=0.51
             )
 

@@ -25,6 +25,12 @@ def block():
 
 
 @pytest.mark.parametrize("built", ["small"], indirect=True)
+def test_soc_loses_no_event_to_its_processor(built, tmp_path):
+    assert len(built.bench_tests("sim.pulse.soc_bench", tmp_path, ["a_hang_costs_no_event"])) == 1
+
+
+@pytest.mark.deep
+@pytest.mark.parametrize("built", ["small"], indirect=True)
 def test_soc_bench_passes(built, tmp_path):
     assert len(built.bench_tests("sim.pulse.soc_bench", tmp_path)) == 4
 

@@ -77,6 +77,13 @@ def block():
     return of
 
 
-@pytest.mark.parametrize("built", ["usual", pytest.param("large", marks=pytest.mark.deep)], indirect=True)
+@pytest.mark.parametrize("built", ["usual"], indirect=True)
+def test_processor_lives(built, tmp_path):
+    names = ["the_processor_says_what_it_is", "the_watchdog_ends_a_hang"]
+    assert len(built.bench_tests("sim.soc.processor_bench", tmp_path, names)) == 2
+
+
+@pytest.mark.deep
+@pytest.mark.parametrize("built", BUILDS, indirect=True)
 def test_processor_bench_passes(built, tmp_path):
     assert len(built.bench_tests("sim.soc.processor_bench", tmp_path)) == 10
