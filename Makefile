@@ -8,8 +8,8 @@
 #       DESIGN=NAME      a named design or a YAML file      BOARD=NAME      as `make boards` lists them
 #       ARGS="..."       anything else that `niello VERB --help` names
 #
-#   make setup EXTRAS=gowin        adds an extra: gowin (the Tang Nano boards), formal (proofs), oracles (one more judge of
-#                                  posits)
+#   make setup EXTRAS=gowin        adds an extra: gowin (the Tang Nano boards), formal (proofs), oracles (more judges:
+#                                  of posits, of Keras models), qonnx (quantised models for `niello pulse import`)
 #   make check                     lint, format, types
 #   make docs                      renews the generated tables of the READMEs
 #   make lock                      renews requirements*.lock from pyproject.toml

@@ -55,7 +55,7 @@ def network() -> dict[str, Any]:
             each["filter, r0's bank"] = _filtered(Setup.parse({}), setup, drawn, shape=False)
         for form in FORMS:
             made = [train(setup, *LONG.get((case, form), (STEPS, COUNT)), seed, form) for seed in SEEDS]
-            errors = [_network_errors(setup, one, drawn) for one in made]
+            errors = [network_errors(setup, one, drawn) for one in made]
             each[form] = {name: float(np.mean([error[name] for error in errors])) for name in errors[0]}
             each[form] |= {f"{name} of seeds": [round(error[name], 4) for error in errors] for name in errors[0]}
             each[form] |= _taken(config, made[0])
@@ -97,7 +97,8 @@ def _filtered(of: Setup, setup: Setup, drawn: Records, *, shape: bool) -> dict[s
     }
 
 
-def _network_errors(setup: Setup, one: Network, drawn: Records) -> dict[str, float]:
+def network_errors(setup: Setup, one: Network, drawn: Records) -> dict[str, float]:
+    """Of a network's golden model, as `_errors`."""
     got = estimate(setup, one, drawn.codes)
     return _errors(setup, drawn, got.onset, got.amplitude)
 

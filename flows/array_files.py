@@ -36,6 +36,31 @@ def read_npy(path: Path) -> npt.NDArray[Any]:
     return array
 
 
+def read_npz(path: Path) -> dict[str, npt.NDArray[Any]]:
+    """The arrays of an .npz file, by name.
+
+    Raises
+    ------
+    BadInput
+        Naming the file, and why it is none.
+    """
+    try:
+        archive = np.load(path, allow_pickle=False)
+        if not isinstance(archive, np.lib.npyio.NpzFile):
+            raise BadInput(f"{path}: one bare array; a .npz file with named arrays is needed", hint="numpy.savez")
+        with archive:
+            return {name: archive[name] for name in archive.files}
+    except FileNotFoundError:
+        raise BadInput(f"{path}: no such file") from None
+    except BadInput:
+        raise
+    except Exception as error:  # numpy lets through what zipfile, zlib, lzma, tokenize and its own arithmetic say
+        if "allow_pickle" in str(error):
+            raise BadInput(f"{path}: not a readable .npz file of numbers (numpy would have to unpickle it)") from None
+        why = " ".join(str(error).split()) or type(error).__name__
+        raise BadInput(f"{path}: not a readable .npz file ({why})") from None
+
+
 def npy_bytes(array: npt.NDArray[Any]) -> bytes:
     """A .npy file's content."""
     content = io.BytesIO()

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from flows.array_files import read_npz
 from flows.errors import BadInput, NielloError, ToolError
 from flows.load import Design
 from hdl.common.block import BlockConfig
@@ -63,21 +64,7 @@ def load_arrays(design: Design, path: Path) -> Arrays:
     BadInput
         Naming the file, the array, what it must be and what came.
     """
-    try:
-        archive = np.load(path, allow_pickle=False)
-        if not isinstance(archive, np.lib.npyio.NpzFile):
-            raise BadInput(f"{path}: one bare array; a .npz file with named arrays is needed", hint="numpy.savez")
-        with archive:
-            arrays = {name: archive[name] for name in archive.files}
-    except FileNotFoundError:
-        raise BadInput(f"{path}: no such file") from None
-    except BadInput:
-        raise
-    except Exception as error:  # numpy lets through what zipfile, zlib, lzma, tokenize and its own arithmetic say
-        if "allow_pickle" in str(error):
-            raise BadInput(f"{path}: not a readable .npz file of numbers (numpy would have to unpickle it)") from None
-        why = " ".join(str(error).split()) or type(error).__name__
-        raise BadInput(f"{path}: not a readable .npz file ({why})") from None
+    arrays = read_npz(path)
     try:
         design.block.vectors_module().check(design.config, arrays)
     except ValueError as error:

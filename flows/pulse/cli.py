@@ -54,6 +54,40 @@ def pulse_daq(
     emit(**daq(Asked(rate_hz, design, setup, clock_hz, channels, baud, accepted, seed, plot)))
 
 
+@pulse.command("import")
+def pulse_import(
+    model: Annotated[
+        Path, typer.Argument(metavar="MODEL.json|MODEL.onnx", help="A Keras model's to_json(); an ONNX file.")
+    ],
+    calibrate: Annotated[
+        Path, typer.Option(metavar="WAVES.npy", help="Codes, int16 (windows, samples): what ranges are made of.")
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="NET.npz", help="The network, its weights in 8 bits.")],
+    weights: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="W.npz", help="np.savez(file, **{v.path: np.asarray(v) for v in model.weights}) writes it."
+        ),
+    ] = None,
+    design: Annotated[str, typer.Option(metavar="NAME", help="A design of pulse.cnn.")] = "pulse_cnn_r0",
+    input_scale: Annotated[
+        float | None,
+        typer.Option(metavar="CODES", help="What 1.0 of its inputs is; 1 if it begins by scaling."),
+    ] = None,
+    normalise: Annotated[bool, typer.Option("--normalise", help="Windows over their peak are its inputs.")] = False,
+    raw: Annotated[
+        bool, typer.Option(help="Outputs are the last layer's sums, of 32 bits, if it has no activation.")
+    ] = True,
+    arrays: Annotated[
+        Path | None, typer.Option(metavar="IN.npz", help="Windows and network, for `niello run DESIGN IN.npz`.")
+    ] = None,
+) -> None:
+    """A network trained elsewhere, as integers for a design, with its distance from the floats."""
+    from flows.pulse.import_network import Asked, import_network
+
+    emit(**import_network(Asked(model, calibrate, out, weights, design, input_scale, normalise, raw, arrays)))
+
+
 @pulse.command("run")
 def pulse_run(
     waves: Annotated[

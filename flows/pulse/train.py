@@ -20,7 +20,7 @@ from hdl.pulse.cnn_config import CnnConfig
 from sim.pulse import cnn_vectors
 from sim.pulse.cnn_compile import compile_network
 from sim.pulse.cnn_network import NetworkError
-from sim.pulse.cnn_train import FORMS, levels, resolution, train
+from sim.pulse.cnn_train import FORMS, Bits, levels, resolution, train
 from sim.pulse.fisher import bound
 from sim.pulse.signals import records
 
@@ -72,14 +72,16 @@ def train_network(asked: Asked) -> dict[str, Any]:
     setup = read_setup(asked.setup, snr_db=asked.snr_db)
     if setup.samples != config.samples:
         raise BadInput(f"{asked.design} takes windows of {config.samples} samples, {asked.setup} has {setup.samples}")
+    bits = Bits(config.weight_bits, config.activation_bits)
     try:  # what does not fit is known before it has learnt anything
-        compile_network(train(setup, 0, 1, form=asked.form), config)
+        compile_network(train(setup, 0, 1, form=asked.form, bits=bits), config)
     except NetworkError as error:
         raise BadInput(f"{asked.design}: {error}", hint="a design with more of it, see `niello describe`") from None
 
     with Progress(console=console(), transient=True) as progress:
         bar = progress.add_task("training", total=asked.steps)
-        network = train(setup, asked.steps, asked.records, asked.seed, asked.form, lambda _: progress.advance(bar))
+        options = (asked.steps, asked.records, asked.seed, asked.form)
+        network = train(setup, *options, lambda _: progress.advance(bar), bits)
     found, limit = resolution(setup, network, JUDGED, asked.seed + 1), bound(setup)
     file, windows = cnn_vectors.file_of(network), levels(setup, records(setup, JUDGED, asked.seed + 1).codes)
     with disk_errors(asked.out, hint="make room, or name another file with -o"):
@@ -92,6 +94,8 @@ def train_network(asked: Asked) -> dict[str, Any]:
         "form": asked.form,
         "seed": asked.seed,
         "steps": asked.steps,
+        "weight_bits": bits.weights,
+        "activation_bits": bits.activations,
         "time_ps": round(found.time_ps, 2),
         "energy_percent": round(100 * found.amplitude, 4),
         "time_over_bound": round(found.time_ps / limit.time_ps, 3),

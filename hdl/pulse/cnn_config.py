@@ -8,6 +8,7 @@ from typing import ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from hdl.common.block import BlockConfig
+from hdl.pulse.cnn_words import IMAGE_WEIGHT_BITS, WORD_BITS
 from hdl.pulse.config import RATIO_CYCLES
 
 
@@ -27,7 +28,10 @@ class CnnConfig(BlockConfig):
     """Requantisers, at most `elements`; as many if left out. With fewer an output takes `elements` over `requantisers`
     cycles at least."""
 
-    activation_bits: Literal[8, 16] = 16
+    weight_bits: Literal[4, 6, 8] = 8
+    """Bits of a weight that the memory keeps, the low ones of an image's byte."""
+
+    activation_bits: Literal[8, 10, 12, 16] = 16
     """Bits of an activation."""
 
     activations: int = Field(default=512, ge=32, le=8192)
@@ -44,7 +48,6 @@ class CnnConfig(BlockConfig):
 
     address_bits: ClassVar[int] = 18
     code_bits: ClassVar[int] = 16
-    weight_bits: ClassVar[int] = 8
     sum_bits: ClassVar[int] = 32
     result_bits: ClassVar[int] = 32
 
@@ -73,7 +76,7 @@ class CnnConfig(BlockConfig):
     @property
     def weight_parts(self) -> int:
         """Words of an image in a word of weights."""
-        return self.products * self.weight_bits // 32
+        return self.products * IMAGE_WEIGHT_BITS // WORD_BITS
 
     @property
     def input_rows(self) -> int:
@@ -123,5 +126,6 @@ class CnnConfig(BlockConfig):
             "SAMPLES": self.samples,
             "PRODUCTS": self.products,
             "ELEMENTS": self.elements,
+            "WEIGHT_BITS": self.weight_bits,
             "ACTIVATION_BITS": self.activation_bits,
         }

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from hdl.common.arithmetic import register, tree, wire
 from hdl.common.ram import Ram
 from hdl.pulse.cnn_config import CnnConfig
-from hdl.pulse.cnn_words import FACTOR_BITS, SHIFT_BITS, WORD_BITS
+from hdl.pulse.cnn_words import FACTOR_BITS, IMAGE_WEIGHT_BITS, SHIFT_BITS, WORD_BITS
 
 
 class ArithmeticUnit(wiring.Component):
@@ -91,10 +91,14 @@ class Element(wiring.Component):
         m.submodules.biases = biases = Ram(config.sum_bits, config.channel_words)
         m.submodules.factors = factors = Ram(FACTOR_BITS + SHIFT_BITS, config.channel_words)
         m.submodules.unit = unit = ArithmeticUnit(config)
+        kept = [
+            self.write_data.word_select(place, IMAGE_WEIGHT_BITS)[: config.weight_bits]
+            for place in range(WORD_BITS // IMAGE_WEIGHT_BITS)
+        ]
         m.d.comb += [
             weights.write.eq(self.write_weights),
             weights.write_address.eq(self.write_number),
-            weights.write_data.eq(self.write_data.replicate(config.weight_parts)),
+            weights.write_data.eq(Cat(kept).replicate(config.weight_parts)),
             weights.read_address.eq(self.weight_address),
             biases.write.eq(self.write_bias),
             factors.write.eq(self.write_factor),

@@ -76,7 +76,7 @@ class Outputs(wiring.Component):
 
         # To the requantisers, a register behind the choice among the processing elements.
         raw = wire(m, layer.last & layer.raw, "raw")
-        zero = wire(m, Mux(raw, 0, layer.zero), "zero")
+        zero = wire(m, Mux(raw, 0, layer.zero[:bits].as_signed()), "zero")
         style = Signal(STYLE)
         m.d.comb += [getattr(style, name).eq(getattr(layer, name)) for name in ("activation", "leak", "wide")]
         m.d.comb += [style.zero.eq(zero), style.raw.eq(raw)]

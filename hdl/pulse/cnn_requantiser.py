@@ -11,13 +11,10 @@ from hdl.pulse.cnn_config import CnnConfig
 from hdl.pulse.cnn_words import FACTOR_BITS, SHIFT_BITS, Activation
 from hdl.pulse.rounder import Rounder
 
-NARROW_BITS, WIDE_BITS, LEAK_BITS = 8, 16, 4
-
-CLAMPED_BITS = 36
-"""A rounded product is clamped to this: still beyond every element after the largest leak, and no raw sum is."""
+NARROW_BITS, MOST_BITS, LEAK_BITS = 8, 16, 4
 
 STYLE = data.StructLayout(
-    {"activation": 2, "leak": LEAK_BITS, "zero": signed(WIDE_BITS), "wide": 1, "raw": 1},
+    {"activation": 2, "leak": LEAK_BITS, "zero": signed(MOST_BITS), "wide": 1, "raw": 1},
 )
 """What a layer says of it, but for factors and shifts."""
 
@@ -31,7 +28,7 @@ class Requantiser(wiring.Component):
     -------
     sum, factor, shift : of an output
     style : In(STYLE), while a layer's sums are in it
-    added : In(signed(17)), five cycles later: what the rounded product is increased by
+    added : In(signed(activation_bits + 1)), five cycles later: what the rounded product is increased by
     result : Out(signed(32))
     """
 
@@ -43,7 +40,7 @@ class Requantiser(wiring.Component):
                 "factor": In(signed(FACTOR_BITS)),
                 "shift": In(SHIFT_BITS),
                 "style": In(STYLE),
-                "added": In(signed(WIDE_BITS + 1)),
+                "added": In(signed(config.activation_bits + 1)),
                 "result": Out(signed(config.result_bits)),
             }
         )
@@ -62,7 +59,10 @@ class Requantiser(wiring.Component):
         shift = delayed(m, self.shift, 2, "shift", reset_less=True)
         m.d.comb += [rounder.value.eq(product), rounder.amount.eq(Mux(style.raw, 0, shift))]
 
-        increased = register(m, saturated(rounder.rounded, CLAMPED_BITS) + self.added, "increased")
+        # Still beyond every element after the largest leak, and no raw sum is.
+        bits = self._config.activation_bits
+        clamped = max(self._config.sum_bits, bits + 20)
+        increased = register(m, saturated(rounder.rounded, clamped) + self.added, "increased")
         negative = increased[-1] & ~style.raw
         leaked = increased
         for bit in range(LEAK_BITS):
@@ -75,8 +75,10 @@ class Requantiser(wiring.Component):
             m.d.sync += active.eq(leaked)
 
         moved = wire(m, active + style.zero, "moved")
-        narrow, wide = saturated(moved, NARROW_BITS), saturated(moved, WIDE_BITS)
-        m.d.sync += self.result.eq(wire(m, Mux(style.wide, wide, narrow), "clamped"))
+        made = saturated(moved, NARROW_BITS)
+        if bits > NARROW_BITS:
+            made = Mux(style.wide, saturated(moved, bits), made)
+        m.d.sync += self.result.eq(wire(m, made, "clamped"))
         with m.If(style.raw):
             m.d.sync += self.result.eq(active)
         return m

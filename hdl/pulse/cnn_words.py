@@ -41,6 +41,9 @@ class Memory(IntEnum):
 
 WORD_BITS = 32
 
+IMAGE_WEIGHT_BITS = 8
+"""Of a word of an image: a weight."""
+
 MEMORY_LOW, ELEMENT_LOW, WORD_NUMBER_BITS = 28, 20, 20
 """In an address: memory, processing element, and the number of a word of 32 bits, which counts on."""
 

@@ -15,8 +15,23 @@ PHASES, MIDDLE_PHASE = 16, 8
 FRACTION_BITS = 16
 """Of a position in samples."""
 
+ENERGY_BITS = 8
+"""Fraction bits of what a row gives: codes."""
+
+APART_BITS = 8
+"""Fraction bits of the time between two pulses in a record: samples."""
+
 RATIO_CYCLES = 20
 """From the beginning of a division to its ratio."""
+
+SEARCH_STAGES = 12
+"""From a tap's number to the comparison of what is left of it with the largest."""
+
+SUBTRACT_CYCLES = 4
+"""From the last choice of what a second pulse takes to the first pulse's rows."""
+
+SOLVE_CYCLES = 79
+"""Two pulses' equations: determinants 11, a quotient of 55 bits and those of `exponent_template`, products 13."""
 
 RATIO_MOST = 3 << (FRACTION_BITS - 1)
 """Magnitude to which a correction of time is clamped: 1.5 samples."""
@@ -36,7 +51,8 @@ class FilterConfig(BlockConfig):
     """`pulse.filter`: the optimal filter, linear about the nearest of 16 phases of a sample.
 
     The settings are registers of one field, `value`: `passes`, `guess`, `exponent_a`, `exponent_b`, `exponent_z`,
-    `exponent_c`, `exponent_template`, `stretch_step`, `chi_base`, `chi_share`, `code_least`, `code_most`.
+    `exponent_c`, `exponent_template`, `stretch_step`, `pair_passes`, `pair_offset`, `exponent_pair`, `chi_base`,
+    `chi_share`, `code_least`, `code_most`.
     """
 
     samples: int = Field(ge=16, le=256)
@@ -54,9 +70,14 @@ class FilterConfig(BlockConfig):
     stretches: Literal[1, 3, 5, 7] = 1
     """Widths that the bank has coefficients for; above 1 only with `shape`."""
 
+    pairs: bool = False
+    """Also fit two pulses where one leaves too much; only without `shape`, and with four taps behind `pre`."""
+
     code_bits: ClassVar[int] = 16
     coefficient_bits: ClassVar[int] = 16
     fit_bits: ClassVar[int] = 32
+    left_bits: ClassVar[int] = 18
+    pair_bits: ClassVar[int] = 24
     residual_bits: ClassVar[int] = 24
     chi_bits: ClassVar[int] = 40
     record_bits: ClassVar[int] = 128
@@ -72,6 +93,10 @@ class FilterConfig(BlockConfig):
             raise ValueError(f"pre must be below the {self.taps} taps, not {self.pre}")
         if self.stretches > 1 and not self.shape:
             raise ValueError(f"stretches must be 1 without shape, not {self.stretches}")
+        if self.pairs and self.shape:
+            raise ValueError("pairs must be False with shape, not True")
+        if self.pairs and self.taps < self.pre + 4:
+            raise ValueError(f"taps must be at least {self.pre + 4} with pairs and pre {self.pre}, not {self.taps}")
         return self
 
     @property
@@ -89,7 +114,8 @@ class FilterConfig(BlockConfig):
         """Registers that a fit depends on, besides the bank."""
         exponents = tuple(f"exponent_{row}" for row in (*self.weight_rows, "template"))
         steps = ("stretch_step",) if self.stretches > 1 else ()
-        return ("passes", "guess", *exponents, *steps, "chi_base", "chi_share", "code_least", "code_most")
+        pairs = ("pair_passes", "pair_offset", "exponent_pair") if self.pairs else ()
+        return ("passes", "guess", *exponents, *steps, *pairs, "chi_base", "chi_share", "code_least", "code_most")
 
     @property
     def tap_bits(self) -> int:
@@ -98,8 +124,8 @@ class FilterConfig(BlockConfig):
 
     @property
     def places(self) -> int:
-        """Of a row in the bank: the phases of a stretch, stretch by stretch."""
-        return self.stretches * PHASES
+        """Of a row in the bank: the phases of a stretch, stretch by stretch; with `pairs` those of early fits, too."""
+        return self.stretches * PHASES << self.pairs
 
     @property
     def place_bits(self) -> int:
@@ -117,9 +143,14 @@ class FilterConfig(BlockConfig):
         return (row_number << self.place_bits | place) << self.tap_bits | tap
 
     @property
+    def factor_bits(self) -> int:
+        """Width of what a row multiplies: codes, and with `pairs` what a fit leaves of them."""
+        return self.left_bits if self.pairs else self.code_bits
+
+    @property
     def sum_bits(self) -> int:
         """Width of a row's exact sum of products."""
-        return self.code_bits + self.coefficient_bits + self.tap_bits
+        return self.factor_bits + self.coefficient_bits + self.tap_bits
 
     @property
     def model_bits(self) -> int:
@@ -142,9 +173,28 @@ class FilterConfig(BlockConfig):
         the pass's division, if that takes longer."""
         return max(self.taps + 11, self.limit_cycles - RATIO_CYCLES)
 
+    @property
+    def search_cycles(self) -> int:
+        """Of either look at all that an early fit leaves."""
+        return self.taps + SEARCH_STAGES
+
+    @property
+    def left_cycles(self) -> int:
+        """What a fit leaves, 11 stages behind its tap; two sums of products with it, rounded one after the other."""
+        return self.taps + 18
+
     def fit_cycles(self, passes: int) -> int:
-        """From the cycle that takes a window's last beat to the first that offers its record, without stalls."""
-        return 2 + passes * self.pass_cycles + self.residual_cycles
+        """From the cycle that takes a window's last beat to the first that offers its record, without stalls, of one
+        pulse."""
+        return 2 + passes * self.pass_cycles + self.residual_cycles + self.pairs
+
+    def pair_cycles(self, passes: int, pair_passes: int, exponent_template: int) -> int:
+        """What a window takes longer in which one pulse leaves too much: early passes and the search, passes of both
+        pulses, what the second one adds, and the residual again."""
+        solve = SOLVE_CYCLES + exponent_template + SUBTRACT_CYCLES
+        one = 3 + 3 * (self.row_cycles + self.left_cycles) + solve + RATIO_CYCLES + 1
+        begin = 1 + passes * self.pass_cycles + 2 * self.search_cycles
+        return begin + pair_passes * one + self.taps + 8 + self.residual_cycles + 1
 
     @property
     def latency_cycles(self) -> int:
@@ -153,8 +203,8 @@ class FilterConfig(BlockConfig):
 
     @property
     def multipliers(self) -> int:
-        """One for a row of W, two for a row of T, four for the square of the residual, of 21 bits."""
-        return len(self.weight_rows) + 2 * len(self.template_rows) + 4
+        """One for a row of W, two for a row of T, four for the square of the residual, of 21 bits; four for pairs."""
+        return len(self.weight_rows) + 2 * len(self.template_rows) + 4 + 4 * self.pairs
 
     @property
     def register_source(self) -> tuple[Path, dict[str, int]]:
@@ -165,5 +215,6 @@ class FilterConfig(BlockConfig):
             "PRE": self.pre,
             "SHAPE": int(self.shape),
             "STRETCHES": self.stretches,
+            "PAIRS": int(self.pairs),
             "ADDRESS_BITS": self.bank_address_bits,
         }

@@ -94,6 +94,10 @@ class Filter(wiring.Component):
         for name, rows in rows_of(config).items():
             m.d.comb += [getattr(core, f"{name}_{row}").eq(getattr(bank, f"{name}_{row}")) for row in rows]
 
+        if config.pairs:
+            m.d.comb += [bank.second_phase.eq(core.second_phase), bank.second_tap.eq(core.second_tap)]
+            m.d.comb += [getattr(core, f"second_{row}").eq(getattr(bank, f"second_{row}")) for row in "ab"]
+
         m.d.comb += [
             registers.status.bad_window.set.eq(windows.dropped),
             registers.status.bad_bank.set.eq(bank.bad),

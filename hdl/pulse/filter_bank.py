@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from hdl.common.arithmetic import wire
 from hdl.common.ram import Ram
-from hdl.pulse.config import MEMORIES, ROW_NAMES, FilterConfig
+from hdl.pulse.config import MEMORIES, PHASES, ROW_NAMES, FilterConfig
 
 
 def rows_of(config: FilterConfig) -> dict[str, tuple[str, ...]]:
@@ -25,6 +25,7 @@ class CoefficientBank(wiring.Component):
     bad : it belongs to no tap, place or row
     place, tap : what is read
     weights_<row>, templates_<row> : a cycle later
+    second_phase, second_tap, second_<row> : the same of a second pulse's templates, with `pairs`
     """
 
     def __init__(self, config: FilterConfig):
@@ -40,6 +41,12 @@ class CoefficientBank(wiring.Component):
                 "tap": In(range(config.taps)),
             }
             | {f"{name}_{row}": Out(coefficient) for name, rows in rows_of(config).items() for row in rows}
+            | (
+                {"second_phase": In(range(PHASES)), "second_tap": In(range(config.taps))}
+                | {f"second_{row}": Out(coefficient) for row in config.template_rows}
+                if config.pairs
+                else {}
+            )
         )
 
     def elaborate(self, platform):
@@ -64,5 +71,14 @@ class CoefficientBank(wiring.Component):
                     getattr(self, f"{name}_{row}").eq(ram.read_data),
                 ]
                 chosen.append(hit)
+                if config.pairs and name == "templates":
+                    m.submodules[f"second_{row}_words"] = copy = Ram(config.coefficient_bits, PHASES << config.tap_bits)
+                    m.d.comb += [
+                        copy.write.eq(hit & (place < PHASES)),
+                        copy.write_address.eq(Cat(tap, place[: PHASES.bit_length() - 1])),
+                        copy.write_data.eq(self.data),
+                        copy.read_address.eq(Cat(self.second_tap, self.second_phase)),
+                        getattr(self, f"second_{row}").eq(copy.read_data),
+                    ]
         m.d.comb += self.bad.eq(self.write & ~Cat(chosen).any())
         return m

@@ -6,10 +6,11 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from hdl.common.arithmetic import wire
+from hdl.common.arithmetic import saturated, wire
 from hdl.pulse.config import FRACTION_BITS, MIDDLE_PHASE, PHASES, FilterConfig
 from hdl.pulse.filter_bank import rows_of
 from hdl.pulse.filter_limit import Limit
+from hdl.pulse.filter_pairs import Units, pair_members, pairs
 from hdl.pulse.filter_ratio import Ratio
 from hdl.pulse.filter_residual import Residual
 from hdl.pulse.filter_rows import TemplateRows, WeightRows
@@ -30,6 +31,8 @@ class FitCore(wiring.Component):
     index, code : its samples, a cycle after their number
     saturated : it has such a code
     place, tap, weights_<row>, templates_<row> : of the bank, a cycle after place and tap
+    second_phase, second_tap, second_<row> : likewise, with `pairs`
+    pair_passes, pair_offset, exponent_pair : registers, with `pairs`
     passes, guess, exponent_<row>, exponent_template, stretch_step, chi_base, chi_share : registers
     record, valid, ready : the result
     busy : a window is fitted, or its record waits
@@ -58,6 +61,7 @@ class FitCore(wiring.Component):
             | {f"{name}_{row}": In(coefficient) for name, rows in rows_of(config).items() for row in rows}
             | {f"exponent_{name}": In(5) for name in (*config.weight_rows, "template")}
             | ({"stretch_step": In(STEP_BITS)} if config.stretches > 1 else {})
+            | (pair_members(config) if config.pairs else {})
         )
 
     def elaborate(self, platform):
@@ -67,7 +71,7 @@ class FitCore(wiring.Component):
         x = {row: Signal(signed(config.fit_bits), name=f"x_{row}", reset_less=True) for row in config.weight_rows}
         no_pulse = wire(m, x["a"] <= 0, "no_pulse")
 
-        time, phase, flags = self._position(m, sequence, x, no_pulse)
+        time, start, phase, flags = self._position(m, sequence, x, no_pulse)
         shape, place = Const(0, SHAPE_BITS), phase
         if config.shape:
             m.submodules.width = width = Width(config)
@@ -85,10 +89,19 @@ class FitCore(wiring.Component):
                     width.again.eq(sequence.again),
                 ]
                 place = Cat(phase, width.stretch)
-        m.d.comb += self.place.eq(place)
-        rounded = self._rows(m, sequence, x)
-        chi, pile_up = self._residual(m, sequence, x, rounded)
+        m.submodules.weights = weights = WeightRows(config)
+        m.submodules.templates = templates = TemplateRows(config)
+        m.submodules.rounder = rounder = Rounder(max(config.sum_bits, config.model_bits))
+        m.submodules.squares = square = Residual(config)
+        m.submodules.threshold = limit = Limit(config)
+        self._rows(m, sequence, x, weights, templates, rounder)
+        pile_up = self._residual(m, sequence, x, square, limit, rounder)
+        if config.pairs:
+            place = Cat(phase, sequence.early)
+            units = Units(sequence, weights, templates, rounder, square, limit)
+            shape = pairs(m, self, config, units, x, start, time, pile_up)
         m.d.comb += [
+            self.place.eq(place),
             sequence.waiting.eq(self.waiting),
             sequence.passes.eq(self.passes),
             sequence.given.eq(self.ready),
@@ -96,7 +109,7 @@ class FitCore(wiring.Component):
             self.busy.eq(self.waiting),
             self.record.eq(
                 Cat(time, x["a"], shape, pile_up, self.saturated, Const(0, 2), flags["cut"], no_pulse, flags["far"],
-                    Const(0, 1), chi)
+                    Const(0, 1), square.chi)
             ),
         ]  # fmt: skip
         return m
@@ -137,14 +150,11 @@ class FitCore(wiring.Component):
             self.tap.eq(sequence.tap),
             self.index.eq(start + Mux(sequence.residual, sequence.tap_late, sequence.tap)),
         ]
-        return time, phase, {"cut": cut, "far": far}
+        return time, start, phase, {"cut": cut, "far": far}
 
-    def _rows(self, m, sequence, x):
+    def _rows(self, m, sequence, x, weights, templates, rounder):
         """The fit: sums of the rows, rounded one after the other; the same rounder serves the residual."""
         config = self._config
-        m.submodules.weights = weights = WeightRows(config)
-        m.submodules.templates = templates = TemplateRows(config)
-        m.submodules.rounder = rounder = Rounder(max(config.sum_bits, config.model_bits))
         m.d.comb += [
             weights.code.eq(self.code),
             weights.first.eq(sequence.first),
@@ -152,9 +162,7 @@ class FitCore(wiring.Component):
             rounder.value.eq(templates.model),
             rounder.amount.eq(self.exponent_template),
         ]
-        value, least = rounder.rounded, -(1 << (config.fit_bits - 1))
-        over = wire(m, value != value[: config.fit_bits].as_signed(), "x_over")
-        fit = wire(m, Mux(over, Mux(value[-1], least, -least - 1), value), "x_rounded")
+        fit = wire(m, saturated(rounder.rounded, config.fit_bits), "x_rounded")
         for row in config.weight_rows:
             m.d.comb += getattr(weights, f"weights_{row}").eq(getattr(self, f"weights_{row}"))
             with m.If(getattr(sequence, f"choose_{row}")):
@@ -169,17 +177,14 @@ class FitCore(wiring.Component):
                 getattr(templates, f"templates_{row}").eq(getattr(self, f"templates_{row}")),
                 getattr(templates, f"x_{row}").eq(x[row]),
             ]
-        return value
 
-    def _residual(self, m, sequence, x, rounded):
+    def _residual(self, m, sequence, x, square, limit, rounder):
         """The residual's squares, and whether they are more than a pulse's."""
-        m.submodules.squares = square = Residual(self._config)
-        m.submodules.threshold = limit = Limit(self._config)
         pile_up = Signal(reset_less=True)
         m.d.comb += [
             square.code.eq(self.code),
             square.baseline.eq(x["z"]),
-            square.rounded.eq(rounded),
+            square.rounded.eq(rounder.rounded),
             square.clear.eq(sequence.begin),
             square.add.eq(sequence.square),
             limit.start.eq(sequence.divide),
@@ -189,4 +194,4 @@ class FitCore(wiring.Component):
         ]
         with m.If(sequence.judge):
             m.d.sync += pile_up.eq(square.chi > limit.limit)
-        return square.chi, pile_up
+        return pile_up

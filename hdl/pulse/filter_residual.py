@@ -6,7 +6,7 @@ from amaranth.hdl import Cat, Const, Module, Mux, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from hdl.common.arithmetic import register, wire
+from hdl.common.arithmetic import register, saturated, wire
 from hdl.pulse.config import FilterConfig
 
 _KEPT_BITS = 21
@@ -22,10 +22,12 @@ class Residual(wiring.Component):
 
     Members
     -------
-    code, baseline : a sample and x_Z
+    code, baseline : a sample, and x_Z with what a second pulse adds to it
     rounded : a cycle later: the fit at the sample's tap without x_Z
     clear, add : the sum becomes 0, or takes the square of the residual whose `rounded` came two cycles before
     chi : Out(40)
+    left : Out(signed(24))
+        d, two cycles after its `rounded`; for two pulses.
     """
 
     def __init__(self, config: FilterConfig):
@@ -33,11 +35,12 @@ class Residual(wiring.Component):
         super().__init__(
             {
                 "code": In(signed(config.code_bits)),
-                "baseline": In(signed(config.fit_bits)),
+                "baseline": In(signed(config.fit_bits + config.pairs)),
                 "rounded": In(signed(config.model_bits)),
                 "clear": In(1),
                 "add": In(1),
                 "chi": Out(config.chi_bits),
+                "left": Out(signed(config.residual_bits)),
             }
         )
 
@@ -48,6 +51,8 @@ class Residual(wiring.Component):
         scaled = Cat(Const(0b1000, 8), self.code).as_signed()
         above = register(m, scaled - self.baseline, "above")
         difference = register(m, (above - self.rounded) >> 4, "difference")
+        if self._config.pairs:
+            m.d.sync += self.left.eq(saturated(difference, self._config.residual_bits))
         kept = wire(m, difference[:_KEPT_BITS].as_signed(), "kept")
         square = register(m, kept * kept, "square")
         beyond = register(m, difference != kept, "beyond")

@@ -23,7 +23,7 @@ class WeightRows(wiring.Component):
     def __init__(self, config: FilterConfig):
         self._config = config
         coefficient, total = signed(config.coefficient_bits), signed(config.sum_bits)
-        members = {"code": In(signed(config.code_bits)), "first": In(1), "add": In(1)}
+        members = {"code": In(signed(config.factor_bits)), "first": In(1), "add": In(1)}
         members |= {f"weights_{row}": In(coefficient) for row in config.weight_rows}
         super().__init__(members | {f"sum_{row}": Out(total) for row in config.weight_rows})
 

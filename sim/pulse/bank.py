@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import chi2
 
-from hdl.pulse.config import FRACTION_BITS, MIDDLE_PHASE, PHASES, FilterConfig
-from sim.pulse.filter_model import DIFFERENCE_BITS, ENERGY_BITS, Bank
+from hdl.pulse.config import ENERGY_BITS, FRACTION_BITS, MIDDLE_PHASE, PHASES, FilterConfig
+from sim.pulse.filter_model import DIFFERENCE_BITS, Bank
 from sim.pulse.noise import covariance
 from sim.pulse.setup import Setup
 from sim.pulse.shapes import Floats
@@ -28,6 +28,13 @@ ROUNDING = 0.5 / PHASES
 USUAL_SPREAD = 0.05
 """Of widths, where a measurement says nothing of them."""
 
+PAIR_BITS = FilterConfig.pair_bits
+PAIR_PASSES = 3
+"""Of the fit of two pulses, until nothing changes any more."""
+
+EARLY_SAMPLES = 3
+"""From a pulse's onset on, what an early fit looks at."""
+
 
 def make_bank(setup: Setup, config: FilterConfig, false_alarms: float = FALSE_ALARMS) -> tuple[Bank, dict[str, int]]:
     """Coefficients by generalised least squares, W = (G' C^-1 G)^-1 G' C^-1, and the settings that go with them.
@@ -35,7 +42,8 @@ def make_bank(setup: Setup, config: FilterConfig, false_alarms: float = FALSE_AL
     Each row of W has as many fraction bits as its largest coefficient leaves, the templates as many together. Stretches
     divide the measurement's spread of widths evenly. The limit of chi is a quantile of what the fit leaves of noise,
     taken for a chi-squared distribution of this mean and variance (Welch and Satterthwaite), and, with the amplitude,
-    twice what linearisation leaves half a phase, and half a stretch where there are several, away.
+    twice what linearisation leaves half a phase, and half a stretch where there are several, away. With `pairs`, early
+    fits look at `EARLY_SAMPLES` of a pulse, in which there must be no other.
 
     Raises
     ------
@@ -49,6 +57,8 @@ def make_bank(setup: Setup, config: FilterConfig, false_alarms: float = FALSE_AL
     columns = np.stack([_columns(setup, config, phase, width) for width in widths for phase in range(PHASES)])
     middle = _from_middle(config).index(0) * PHASES + MIDDLE_PHASE
     exact = np.stack([_weights(each, noise) for each in columns])
+    if config.pairs:
+        columns, exact = np.tile(columns, (2, 1, 1)), np.concatenate([exact, _early(config, columns, noise)])
     weights, settings = [], {}
     for place, name in enumerate(config.weight_rows):
         bits = _fraction_bits(exact[:, place], f"row {name.upper()}")
@@ -59,6 +69,8 @@ def make_bank(setup: Setup, config: FilterConfig, false_alarms: float = FALSE_AL
     kept = [place for place, name in enumerate(config.weight_rows) if name in config.template_rows]
     templates = np.moveaxis(columns[:, :, kept], 2, 0)
     bits = _fraction_bits(templates, "the templates")
+    if config.pairs:
+        settings |= _pair_settings(setup, config, templates, bits)
     half = 1 << (setup.adc_bits - 1)
     settings |= {
         "exponent_template": bits,
@@ -100,6 +112,31 @@ def _weights(columns: Floats, noise: Floats) -> Floats:
     return np.asarray(np.linalg.solve(gram, whitened.T))
 
 
+def _early(config: FilterConfig, columns: Floats, noise: Floats) -> Floats:
+    """W of early fits: what comes later has no weight."""
+    found = np.zeros((PHASES, columns.shape[2], config.taps))
+    for phase in range(PHASES):
+        seen = slice(0, config.pre + (phase - MIDDLE_PHASE) // PHASES + EARLY_SAMPLES + 1)
+        found[phase, :, seen] = _weights(columns[phase, seen], noise[seen, seen])
+    return found
+
+
+def _pair_settings(setup: Setup, config: FilterConfig, templates: Floats, bits: int) -> dict[str, int]:
+    """What a fit of two pulses needs besides: `templates` are values, of so many fraction bits in the bank."""
+    square = float((templates**2).sum(axis=2).max())
+    height = max(math.ldexp(1, setup.adc_bits - bits), 1.0)  # of a pulse, in units of a template's
+    exponent = math.ceil(math.log2(math.ldexp(square * height, 2 * bits + 2) / math.ldexp(1, PAIR_BITS - 1)))
+    since = _times_ns(setup, config, config.pre, 0.0)
+    fine = np.linspace(since[config.pre], since[-1], 64 * config.taps)
+    value = setup.pulse.value(fine)
+    half = (fine[np.argmax(value >= value.max() / 2)] - since[config.pre]) / setup.sample_ns
+    return {
+        "pair_passes": PAIR_PASSES,
+        "pair_offset": round(math.ldexp(half + 0.5, FRACTION_BITS)),  # a sample is half a one late, on average
+        "exponent_pair": min(max(exponent, 0), 31),
+    }
+
+
 def _fraction_bits(values: Floats, name: str) -> int:
     """The most with which all of them are coefficients."""
     largest = float(np.abs(values).max())
@@ -121,7 +158,7 @@ def _noise_limit(columns: Floats, weights: Floats, noise: Floats, false_alarms: 
 def _share(setup: Setup, config: FilterConfig, widths: list[float], columns: Floats, weights: Floats) -> int:
     """Of a squared height of codes, in 2^-24 codes squared."""
     worst, wider = 0.0, (widths[1] - widths[0]) / 2 if len(widths) > 1 else 0.0
-    for place, (width, phase) in enumerate(itertools.product(widths, range(PHASES))):
+    for place, (width, phase) in enumerate(itertools.product(widths, range(PHASES))):  # not of early fits
         for late, off in itertools.product((-ROUNDING, ROUNDING), sorted({-wider, wider})):
             since = _times_ns(setup, config, config.pre + (phase - MIDDLE_PHASE) / PHASES + late, width + off)
             pulse = setup.polarity * setup.pulse.value(since)

@@ -59,5 +59,7 @@ def records(
 
 
 def record_cycles(config: ChannelConfig, settings: Mapping[str, int]) -> int:
-    """From a record to the next one where windows wait: those of a fit with the filter's `settings`."""
-    return config.filter.fit_cycles(max(1, settings["passes"]))
+    """From a record to the next one where windows wait, at most: those of a fit with the filter's `settings`."""
+    passes, both = max(1, settings["passes"]), settings.get("pair_passes", 0)
+    longer = config.filter.pair_cycles(passes, both, settings["exponent_template"]) if both else 0
+    return config.filter.fit_cycles(passes) + longer

@@ -40,7 +40,9 @@ INPUTS = {
 OUTPUTS = {
     "time": ArraySpec("int64", "(n,)", "of the onset, 2^-16 samples from the first one on"),
     "energy": ArraySpec("int32", "(n,)", "amplitude, 2^-8 codes"),
-    "shape": ArraySpec("int16", "(n,)", "relative change of width, 2^-15"),
+    "shape": ArraySpec(
+        "int16", "(n,)", "relative change of width, 2^-15; with `pairs` between two pulses, 2^-8 samples"
+    ),
     "flags": ArraySpec(
         "uint8",
         "(n,)",

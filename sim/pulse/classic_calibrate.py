@@ -11,10 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from hdl.pulse.classic_config import ENERGY_SOURCES, TABLE_ENTRIES, TIME_SOURCES, ClassicConfig
-from hdl.pulse.config import FRACTION_BITS
+from hdl.pulse.config import ENERGY_BITS, FRACTION_BITS
 from sim.pulse.bank import heights, onsets
 from sim.pulse.classic_model import CONSTANT_FRACTION_BITS, ENTRY_BITS, estimate
-from sim.pulse.filter_model import ENERGY_BITS
 from sim.pulse.setup import Setup
 from sim.pulse.shapes import Floats
 from sim.pulse.signals import Records, Truth

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from hdl.pulse.classic_config import ENERGY_SOURCES, TABLE_ENTRIES, TIME_SOURCES, ClassicConfig
-from hdl.pulse.config import FRACTION_BITS
-from sim.pulse.filter_model import ENERGY_BITS, FAR, NO_PULSE, SATURATED, SHAPE_BITS, Ints, rs, saturated
+from hdl.pulse.config import ENERGY_BITS, FRACTION_BITS
+from sim.pulse.filter_model import FAR, NO_PULSE, SATURATED, SHAPE_BITS, Ints, rs, saturated
 
 RECORD = np.dtype([("time", "<i4"), ("energy", "<i4"), ("psd", "<i2"), ("flags", "u1"), ("short", "<i8")])
 """Of a window: time in 2^-16 samples, energy in 2^-8 codes (times samples), ratio of the gates in 2^-15, flags, short

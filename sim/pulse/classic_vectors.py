@@ -9,11 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from hdl.pulse.classic_config import SIGNED_SETTINGS, TABLE_ENTRIES, ClassicConfig
+from hdl.pulse.config import ENERGY_BITS
 from sim.common.beats import Beats, data_of
 from sim.common.stimulus import integers
 from sim.common.vectors import Arrays, ArraySpec, check_sizes
 from sim.pulse.classic_model import estimate
-from sim.pulse.filter_model import ENERGY_BITS
 from sim.pulse.settings import check_settings, setting_range, setting_write, settings_of
 from sim.pulse.shapes import CrRc
 from sim.pulse.windows import window_beats

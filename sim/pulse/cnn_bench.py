@@ -115,7 +115,7 @@ async def constants_say_what_was_built(dut: Any) -> None:
     """Identity and shape; everything else is 0 after reset."""
     bench = await Bench.start(dut)
     assert (await bench.read("identity")).to_bytes(4, "little") == b"PCNN"
-    names = ("samples", "products", "elements", "activation_bits")
+    names = ("samples", "products", "elements", "activation_bits", "weight_bits")
     assert REGISTERS["shape"].decode(await bench.read("shape")) == {name: getattr(CONFIG, name) for name in names}
     for register in ("status", "irq_enable", *COUNTERS):
         assert await bench.read(register) == 0, register

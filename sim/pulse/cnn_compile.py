@@ -169,6 +169,12 @@ def _check(network: Network, config: CnnConfig) -> None:
     if network.activation_bits != config.activation_bits:
         wanted, got = config.activation_bits, network.activation_bits
         raise NetworkError(f"network: activation_bits must be {wanted} as the config's, not {got}")
+    most = (1 << config.weight_bits - 1) - 1
+    for layer in network.layers:
+        if isinstance(layer, Conv | TransposedConv | Dense):
+            beyond = layer.weights[(layer.weights < -most - 1) | (layer.weights > most)]
+            if len(beyond):
+                raise layer.error("weights", f"in {-most - 1}..{most}", int(beyond[0]))
 
 
 def _common(network: Network, layer: Layer, config: CnnConfig) -> dict[str, int]:

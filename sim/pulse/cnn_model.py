@@ -67,7 +67,8 @@ def _layers(network: Network, elements: Ints) -> Ints:
         sums = wrapped(_sums(layer, known[layer.source]))
         if network.raw and layer is network.layers[-1]:
             return sums
-        known[layer.name] = requantised(layer, sums, known[layer.add] if layer.add else None)
+        added = known[layer.add] if layer.add else None
+        known[layer.name] = requantised(layer, sums, added, network.activation_bits)
     return known[network.layers[-1].name]
 
 
@@ -76,8 +77,8 @@ def wrapped(sums: Ints) -> Ints:
     return sums.astype(np.int32).astype(np.int64)
 
 
-def requantised(layer: Layer, sums: Ints, added: Ints | None = None) -> Ints:
-    """Elements of sums, (windows, length, channels)."""
+def requantised(layer: Layer, sums: Ints, added: Ints | None = None, activation_bits: int = 16) -> Ints:
+    """Elements of sums, (windows, length, channels); `activation_bits` is how many a wide one has."""
     how = layer.output
     factor, shift = how.factor.astype(np.int64), how.shift.astype(np.int64)
     half = np.where(shift > 0, np.int64(1) << np.maximum(shift - 1, 0), 0)
@@ -88,7 +89,7 @@ def requantised(layer: Layer, sums: Ints, added: Ints | None = None) -> Ints:
         found = np.maximum(found, 0)
     elif how.activation == Activation.LEAKY:
         found = np.where(found < 0, found >> how.leak, found)
-    return saturated(found + how.zero, 16 if how.wide else 8)
+    return saturated(found + how.zero, activation_bits if how.wide else 8)
 
 
 def _sums(layer: Layer, given: Ints) -> Ints:

@@ -23,6 +23,9 @@ INPUT = "input"
 
 MOST_SHIFT, MOST_LEAK = 47, 15
 
+ACTIVATION_BITS = (8, 10, 12, 16)
+"""That a config can have."""
+
 Shape = tuple[int, int]
 """Length, channels."""
 
@@ -82,7 +85,7 @@ class Requantisation:
     factor, shift : int32 (channels,)
     zero : the element that stands for nothing
     leak : with `LEAKY`, u < 0 becomes u >> leak
-    wide : elements of 16 bits, not 8
+    wide : elements of `activation_bits`, not 8
     """
 
     factor: Words
@@ -107,7 +110,7 @@ class Requantisation:
         _signed(of, "zero", self.zero, activation_bits)
         _whole(of, "activation", self.activation, 0, max(Activation))
         _whole(of, "leak", self.leak, 0, MOST_LEAK)
-        if self.wide and activation_bits != 16:
+        if self.wide and activation_bits == 8:
             raise NetworkError(f"{of}: wide must be False where activations have {activation_bits} bits, not True")
 
 
@@ -303,8 +306,9 @@ class Network:
     shapes: dict[str, Shape] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        if self.activation_bits not in (8, 16):
-            raise NetworkError(f"network: activation_bits must be 8 or 16, not {self.activation_bits}")
+        if self.activation_bits not in ACTIVATION_BITS:
+            known = ", ".join(map(str, ACTIVATION_BITS))
+            raise NetworkError(f"network: activation_bits must be one of {known}, not {self.activation_bits}")
         self.input.check()
         if not self.layers:
             raise NetworkError("network: layers must be at least one, not none")

@@ -70,7 +70,7 @@ class _Draft:
             *self.shapes[INPUT],
             normalise=bool(rng.integers(2)),
             gain=int(integers(rng, 16, 1)[0]) if rng.random() < 0.2 else int(rng.integers(1 << 13, 1 << 15)),
-            gain_shift=int(rng.integers(32)) if rng.random() < 0.1 else 14 + self.bits[INPUT] % 16,
+            gain_shift=int(rng.integers(32)) if rng.random() < 0.1 else 30 - self.bits[INPUT],
         )
         return Network(given, tuple(self.layers), bool(rng.integers(2)), self.config.activation_bits)
 
@@ -78,8 +78,9 @@ class _Draft:
         """One more layer, which reads `source`, or what came last."""
         name = f"{kind.kind}{len(self.layers)}"
         source = fields.pop("source", self.head)
-        wide = self.config.activation_bits == 16 and bool(self.rng.integers(2))
-        self.bits[name] = 16 if wide else 8
+        most = self.config.activation_bits
+        wide = most > 8 and bool(self.rng.integers(2))
+        self.bits[name] = most if wide else 8
         output = self._output(channels, terms, wide, self.bits[source] - self.bits[name])
         layer = kind(name=name, source=source, output=output, **fields)
         self.layers.append(layer)
@@ -89,23 +90,26 @@ class _Draft:
 
     def _output(self, channels: int, terms: int, wide: bool, narrower: int) -> Requantisation:
         """Mostly such that outputs are of the elements' size, by so many bits narrower than what they are made of."""
-        rng, bits = self.rng, 16 if wide else 8
+        rng, bits = self.rng, self.config.activation_bits if wide else 8
         zero = int(integers(rng, bits, 1)[0]) >> int(rng.integers(1, bits)) if rng.random() < 0.4 else 0
         activation = Activation(int(rng.choice(3, p=[0.4, 0.2, 0.4])))
         leak = int(rng.integers(16)) >> int(rng.integers(3))
         others: dict[str, Any] = {"zero": zero, "activation": activation, "leak": leak, "wide": wide}
         if rng.random() < 0.2 and terms > 1:
-            return Requantisation.power_of_two(channels, max(0, narrower) + int(rng.integers(4, 12)), **others)
+            of_weights = self.config.weight_bits - 8
+            return Requantisation.power_of_two(
+                channels, max(0, narrower) + int(rng.integers(4, 12)) + of_weights, **others
+            )
         if rng.random() < 0.05:
             factor, shift = integers(rng, 16, channels), rng.integers(0, 48, channels)
         else:
             factor = rng.integers(1 << 13, 1 << 15, channels)
             shift = rng.integers(13, 17, channels) + narrower
-            shift += terms.bit_length() // 2 + 6 if terms > 1 else 0
+            shift += terms.bit_length() // 2 + self.config.weight_bits - 2 if terms > 1 else 0
         return Requantisation(factor.astype(np.int32), shift.astype(np.int32), **others)
 
     def _weights(self, *shape: int) -> npt.NDArray[np.int8]:
-        return integers(self.rng, 8, shape).astype(np.int8)
+        return integers(self.rng, self.config.weight_bits, shape).astype(np.int8)
 
     def _bias(self, channels: int) -> npt.NDArray[np.int32]:
         bits = 32 if self.rng.random() < 0.03 else self.bits[self.head] + 3

@@ -1,14 +1,15 @@
 """Trains a small network for time and energy of pulses, quantised all the while: Adam on numpy, seeded.
 
 Forward passes use the weights and activations that the integers will have, bit for bit; backward passes take rounding
-for nothing (straight-through gradients). Scales are powers of two, so that requantisation is a shift.
+for nothing (straight-through gradients). With weights of 8 bits a layer's scale is a power of two, so that
+requantisation is a shift; with fewer each output channel has a scale of its own, a factor and a shift.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -20,16 +21,52 @@ from sim.pulse.setup import Setup
 from sim.pulse.signals import records
 
 Floats = npt.NDArray[np.float64]
+Words = npt.NDArray[np.int32]
 
-ACTIVATION_BITS = 16
-INPUT_FRACTION, FRACTION = 15, 12
-"""Fraction bits: of the window's elements, whose peak is 1, and of all activations."""
+FRACTION = 12
+"""Fraction bits of outputs of 16 bits."""
 
-MOST = (2.0 ** (ACTIVATION_BITS - 1) - 1) / 2**FRACTION
-"""The largest activation."""
+CLIPPED_RMS = 2.0
+"""A weight of 4 bits reaches to this many times the rms of its channel's, as few are beyond; others to the largest."""
 
 ENERGY_UNIT = 1 / 16
 """What an output of 1 stands for: so large a share of the peak is between it and the amplitude."""
+
+
+class Bits(NamedTuple):
+    """Of a weight and of an activation, as a config of `pulse.cnn` has them."""
+
+    weights: int = 8
+    activations: int = 16
+
+    @property
+    def whole(self) -> bool:
+        """16 bits suffice for outputs, and for hidden activations of both signs. With fewer the outputs are raw sums,
+        and hidden activations, none of which is negative, have their 0 at the least element."""
+        return self.activations == 16
+
+    @property
+    def input_fraction(self) -> int:
+        """Fraction bits of the window's elements, whose peak is 1."""
+        return self.activations - 1
+
+    @property
+    def fraction(self) -> int:
+        """Fraction bits of hidden activations, which reach to 8; with 12 bits to 4, with fewer to 2."""
+        return FRACTION if self.whole else min(self.activations - 1, 10)
+
+    @property
+    def zero(self) -> int:
+        """The element that stands for a hidden activation of 0."""
+        return 0 if self.whole else -(1 << self.activations - 1)
+
+    @property
+    def most(self) -> float:
+        """The largest hidden activation."""
+        return ((1 << self.activations - 1) - 1 - self.zero) / (1 << self.fraction)
+
+
+USUAL = Bits()
 
 
 class Filters(NamedTuple):
@@ -66,6 +103,7 @@ class Part:
     Attributes
     ----------
     looks : which of the source's elements each position reads, (positions, inputs)
+    fraction : bits of what it reads
     filters : of a convolution
     """
 
@@ -75,33 +113,57 @@ class Part:
     fraction: int
     last: bool = False
     filters: Filters | None = None
+    bits: Bits = USUAL
 
     @property
-    def shift(self) -> int:
-        """Fraction bits of the weights: as many as the largest leaves."""
-        largest = max(float(np.abs(self.weights).max()), 2.0**-8)
-        return int(np.clip(6 - np.floor(np.log2(largest)), 0, 14))
+    def raw(self) -> bool:
+        """The outputs are sums."""
+        return self.last and not self.bits.whole
 
     @property
-    def integers(self) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.int32]]:
-        """Weights and bias as the gateware has them."""
-        weights = np.clip(np.rint(np.ldexp(self.weights, self.shift)), -128, 127)
-        return weights.astype(np.int8), np.rint(np.ldexp(self.bias, self.shift + self.fraction)).astype(np.int32)
+    def scales(self) -> tuple[Words, Words]:
+        """A weight of 1 is factor · 2**-shift of each output: int32 (outputs,) both. Weights use all bits."""
+        largest, most = np.abs(self.weights).max(axis=1), (1 << self.bits.weights - 1) - 1
+        if self.bits.weights == 8:
+            shift = np.clip(6 - np.floor(np.log2(max(float(largest.max()), 2.0**-8))), 0, 14)
+            return np.ones(len(largest), np.int32), np.full(len(largest), shift, np.int32)
+        if self.bits.weights == 4:
+            largest = np.minimum(largest, CLIPPED_RMS * np.sqrt((self.weights**2).mean(axis=1)))
+        part, exponent = np.frexp(np.maximum(largest, 2.0**-8) / most)  # a part in 1/2 to 1
+        return np.rint(np.ldexp(part, 14)).astype(np.int32), (14 - exponent).astype(np.int32)
+
+    @property
+    def units(self) -> Floats:
+        """What a weight of 1 is."""
+        factor, shift = self.scales
+        return np.ldexp(factor.astype(np.float64), -shift)
+
+    @property
+    def integers(self) -> tuple[npt.NDArray[np.int8], Words]:
+        """Weights and bias as the gateware has them, but for what an element of 0 stands for."""
+        units, half = self.units, 1 << self.bits.weights - 1
+        weights = np.clip(np.rint(self.weights / units[:, None]), -half, half - 1)
+        return weights.astype(np.int8), np.rint(np.ldexp(self.bias / units, self.fraction)).astype(np.int32)
 
     def forward(self, given: Floats) -> tuple[Floats, Floats]:
         """Outputs, (windows, positions · outputs), and where they change with the sums."""
         weights, bias = self.integers
-        sums = np.ldexp(given[:, self.looks] @ weights.T, -self.shift) + np.ldexp(bias, -self.shift - self.fraction)
-        least = -MOST if self.last else 0.0
-        inside = (sums > least) & (sums < MOST)
-        made = np.clip(np.ldexp(np.floor(np.ldexp(sums, FRACTION) + 0.5), -FRACTION), least, MOST)
+        sums = (given[:, self.looks] @ weights.T + np.ldexp(bias, -self.fraction)) * self.units
+        if self.raw:
+            return sums.reshape(len(given), -1), np.ones_like(sums)
+        most, fraction = self.bits.most, self.bits.fraction
+        least = -most if self.last else 0.0
+        inside = (sums > least) & (sums < most)
+        made = np.clip(np.ldexp(np.floor(np.ldexp(sums, fraction) + 0.5), -fraction), least, most)
         return made.reshape(len(given), -1), inside.astype(np.float64)
 
     def backward(self, given: Floats, slope: Floats, inside: Floats) -> tuple[Floats, Floats, Floats]:
         """Gradients by what it was given, its weights and its bias."""
         by_sums = slope.reshape(inside.shape) * inside
         by_weights = np.einsum("npo,npi->oi", by_sums, given[:, self.looks], optimize=True)
-        by_looks = by_sums @ np.ldexp(self.integers[0].astype(np.float64), -self.shift)
+        by_looks = by_sums @ (self.integers[0] * self.units[:, None])
+        if len(self.looks) == 1:  # at all of it, in its order
+            return by_looks[:, 0], by_weights, by_sums.sum(axis=(0, 1))
         by_given = np.zeros_like(given)
         for position, look in enumerate(self.looks):
             by_given[:, look] += by_looks[:, position]
@@ -129,19 +191,20 @@ def train(
     seed: int = 1,
     form: str = "cnn",
     tell: Callable[[int], None] = lambda step: None,
+    bits: Bits = USUAL,
 ) -> Network:
     """A network of two outputs: the onset after the mean one, in samples, and the energy, in `ENERGY_UNIT`.
 
-    Its layers are those of `FORMS`. Learns from `count` records, `BATCH` of them a step; `tell` is given each step's
-    number when it is done.
+    Its layers are those of `FORMS`, its weights and activations of `bits`. Learns from `count` records, `BATCH` of them
+    a step; `tell` is given each step's number when it is done.
     """
     rng = np.random.default_rng(seed)
     found = records(setup, count, seed)
     windows = levels(setup, found.codes)
-    peak, elements = normalised(Input(setup.samples, normalise=True), ACTIVATION_BITS, windows)
-    given = np.ldexp(elements.astype(np.float64), -INPUT_FRACTION)
+    peak, elements = normalised(Input(setup.samples, normalise=True), bits.activations, windows)
+    given = np.ldexp(elements.astype(np.float64), -bits.input_fraction)
     wanted = np.stack([found.first.onset - setup.pre_samples, (found.first.amplitude / peak - 1) / ENERGY_UNIT], axis=1)
-    parts = _parts(rng, setup.samples, FORMS[form])
+    parts = _parts(rng, setup.samples, FORMS[form], bits)
     values = [value for part in parts for value in (part.weights, part.bias)]
     first, second = ([np.zeros_like(value) for value in values] for _ in range(2))
     for step in range(steps):
@@ -158,7 +221,7 @@ def train(
 def estimate(setup: Setup, network: Network, codes: npt.NDArray[np.int16]) -> Estimates:
     """What the golden model says of records."""
     outputs = run(network, levels(setup, codes))
-    late, more = np.ldexp(outputs.values[:, 0].astype(np.float64), -FRACTION).T
+    late, more = (outputs.values[:, 0] * _output_units(network)).T
     return Estimates(setup.pre_samples + late, outputs.reference * (1 + ENERGY_UNIT * more))
 
 
@@ -171,25 +234,42 @@ def resolution(setup: Setup, network: Network, count: int, seed: int) -> Resolut
     return Resolution(float(np.sqrt(np.mean(late**2))), float(np.sqrt(np.mean(high**2))))
 
 
-def _parts(rng: np.random.Generator, samples: int, form: tuple[Filters | int, ...]) -> list[Part]:
+def _output_units(network: Network) -> Floats:
+    """What an output of 1 is, (outputs,). Factor and shift of a raw layer do nothing to its sums; here they say it."""
+    last = network.last
+    assert isinstance(last, Dense)
+    if network.raw:
+        return np.ldexp(last.output.factor.astype(np.float64), -last.output.shift)
+    return np.full(len(last.bias), 2.0**-FRACTION)
+
+
+def _parts(
+    rng: np.random.Generator,
+    samples: int,
+    form: tuple[Filters | int, ...],
+    bits: Bits = USUAL,
+) -> list[Part]:
     """Layers with random weights, of variance 2 over the inputs (He et al.)."""
-    parts, length, channels, fraction = [], samples, 1, INPUT_FRACTION
+    parts, length, channels, fraction = [], samples, 1, bits.input_fraction
     for layer in form:
         if isinstance(layer, Filters):
             positions = (length - layer.taps) // layer.stride + 1
             looks = layer.stride * channels * np.arange(positions)[:, None] + np.arange(layer.taps * channels)
             weights = _random(rng, layer.outputs, layer.taps * channels)
-            parts.append(Part(weights, np.zeros(layer.outputs), looks, fraction, filters=layer))
+            parts.append(Part(weights, np.zeros(layer.outputs), looks, fraction, filters=layer, bits=bits))
             length, channels = positions, layer.outputs
         else:
-            parts.append(_dense(rng, layer, length * channels, fraction))
+            parts.append(_dense(rng, layer, length * channels, fraction, bits))
             length, channels = 1, layer
-        fraction = FRACTION
-    return [*parts, _dense(rng, 2, length * channels, fraction, last=True)]
+        fraction = bits.fraction
+    return [*parts, _dense(rng, 2, length * channels, fraction, bits, last=True)]
 
 
-def _dense(rng: np.random.Generator, outputs: int, inputs: int, fraction: int, *, last: bool = False) -> Part:
-    return Part(_random(rng, outputs, inputs), np.zeros(outputs), np.arange(inputs)[None, :], fraction, last)
+def _dense(
+    rng: np.random.Generator, outputs: int, inputs: int, fraction: int, bits: Bits, *, last: bool = False
+) -> Part:
+    weights, looks = _random(rng, outputs, inputs), np.arange(inputs)[None, :]
+    return Part(weights, np.zeros(outputs), looks, fraction, last, bits=bits)
 
 
 def _random(rng: np.random.Generator, outputs: int, inputs: int) -> Floats:
@@ -214,12 +294,14 @@ def _slopes(parts: list[Part], given: Floats, wanted: Floats) -> list[Floats]:
 def _network(parts: list[Part], samples: int) -> Network:
     """The layers as integers."""
     layers: list[Node] = []
-    source = INPUT
+    source, bits = INPUT, parts[0].bits
     for number, part in enumerate(parts):
-        weights, bias = part.integers
-        activation = Activation.NONE if part.last else Activation.RELU
-        shift = part.shift + part.fraction - FRACTION
-        output = Requantisation.power_of_two(len(bias), shift, activation=activation, wide=True)
+        (weights, bias), (factor, shift) = part.integers, part.scales
+        if number:
+            bias = bias - bits.zero * weights.sum(axis=1, dtype=np.int32)
+        how: dict[str, Any] = {"activation": Activation.NONE} if part.last else {"activation": Activation.RELU}
+        how |= {"zero": 0 if part.last else bits.zero, "wide": bits.activations > 8}
+        output = Requantisation(factor, shift + part.fraction - (0 if part.raw else bits.fraction), **how)
         name = f"layer{number}"
         if given := part.filters:
             taps = weights.reshape(given.outputs, given.taps, -1)
@@ -227,4 +309,4 @@ def _network(parts: list[Part], samples: int) -> Network:
         else:
             layers.append(Dense(name=name, source=source, weights=weights, bias=bias, output=output))
         source = name
-    return Network(Input(samples, normalise=True), tuple(layers), activation_bits=ACTIVATION_BITS)
+    return Network(Input(samples, normalise=True), tuple(layers), parts[-1].raw, bits.activations)

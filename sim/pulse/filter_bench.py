@@ -23,6 +23,10 @@ REGISTERS = load_registers(*CONFIG.register_source)
 BUSY = REGISTERS["status"]["busy"].mask
 
 
+ONE_PULSE = {"pair_passes": 0} if CONFIG.pairs else {}
+"""Settings with which a window's latency is known beforehand."""
+
+
 class Bench(WindowBench):
     """The filter's."""
 
@@ -50,6 +54,7 @@ async def constants_say_what_was_built(dut: Any) -> None:
         "pre": CONFIG.pre,
         "width": CONFIG.shape,
         "stretches": CONFIG.stretches,
+        "pairs": CONFIG.pairs,
     }
     await bench.first_values()
 
@@ -72,7 +77,7 @@ async def records_match_the_model(dut: Any, stall: float) -> None:
 async def latency_is_what_the_config_says(dut: Any, passes: int) -> None:
     """And a window in so many cycles while others wait: two are kept, the third comes in when a record is taken."""
     bench = await Bench.start(dut)
-    arrays = Bench.some(4, passes=passes)
+    arrays = Bench.some(4, passes=passes, **ONE_PULSE)
     await bench.load(arrays)
     await bench.check(arrays)
     latency = CONFIG.fit_cycles(passes)
@@ -87,11 +92,39 @@ async def latency_is_what_the_config_says(dut: Any, passes: int) -> None:
     await bench.clear()
 
 
+def _one_pulse(arrays: dict[str, Any]) -> Any:
+    settings = arrays["settings"].copy()
+    settings[CONFIG.setting_names.index("pair_passes")] = 0
+    return settings
+
+
+if CONFIG.pairs:
+
+    @cocotb.test()
+    @cocotb.parametrize(passes=[1, 3], pair_passes=[1, 3, CONFIG.most_passes])
+    async def latency_of_pairs_is_what_the_config_says(dut: Any, passes: int, pair_passes: int) -> None:
+        """Of windows in which one pulse leaves anything at all."""
+        bench = await Bench.start(dut)
+        everything = {"chi_base": 0, "chi_share": 0, "passes": passes}
+        arrays = Bench.some(4, pair_passes=pair_passes, **everything)
+        while not Bench.VECTORS.model(CONFIG, arrays | {"settings": _one_pulse(arrays)})["chi"].all():
+            arrays = Bench.some(4, pair_passes=pair_passes, **everything)
+        await bench.load(arrays)
+        await bench.check(arrays)
+        exponent = arrays["settings"][CONFIG.setting_names.index("exponent_template")]
+        latency = CONFIG.fit_cycles(passes) + CONFIG.pair_cycles(passes, pair_passes, int(exponent))
+        window, fit = bench.watches["window"], bench.watches["fit"]
+        assert fit.offered[0] - window.lasts[0] == latency
+        assert await bench.read("cycles") == 4 * latency
+
+
 @cocotb.test()
 async def reset_in_mid_flight_leaves_no_trace(dut: Any) -> None:
     """Neither in the records that follow nor in the registers; the bank stays, as a memory does."""
     bench = await Bench.start(dut, 0.2)
-    await bench.interrupted(Bench.some(3, passes=CONFIG.default_passes), 3 * CONFIG.latency_cycles)
+    longest = CONFIG.latency_cycles + (CONFIG.pair_cycles(CONFIG.default_passes, 1, 31) if CONFIG.pairs else 0)
+    some = {"passes": CONFIG.default_passes} | ({"pair_passes": 1} if CONFIG.pairs else {})
+    await bench.interrupted(Bench.some(3, **some), 3 * longest)
 
 
 @cocotb.test()

@@ -27,7 +27,9 @@ INPUTS = {
 OUTPUTS = {
     "time": ArraySpec("int32", "(n,)", "of the pulse, from the window's first sample, 2^-16 samples"),
     "energy": ArraySpec("int32", "(n,)", "amplitude, 2^-8 codes"),
-    "shape": ArraySpec("int16", "(n,)", "relative change of width, 2^-15"),
+    "shape": ArraySpec(
+        "int16", "(n,)", "relative change of width, 2^-15; with `pairs` between two pulses, 2^-8 samples"
+    ),
     "flags": ArraySpec("uint8", "(n,)", "bits: 0 pile-up, 1 saturated, 4 cut, 5 no pulse, 6 far"),
     "chi": ArraySpec("uint64", "(n,)", "sum of squared residuals, 2^-8 codes squared"),
 }
@@ -140,6 +142,9 @@ def random_arrays(config: FilterConfig, seed: int, items: int) -> Arrays:
         "code_most": int(rng.integers(0, 1 << code_bits)) >> 1,
         # Changes of width go up to 1.5; steps from where any goes to the ends up to where none moves.
         "stretch_step": int(rng.integers(0, 1 << int(rng.integers(1, 17)))),
+        "pair_passes": int(rng.integers(0, 8)),
+        "pair_offset": int(rng.integers(0, 1 << int(rng.integers(1, 21)))),
+        "exponent_pair": int(rng.integers(2, 22)),
     } | {f"exponent_{row}": min(31, max(0, shift + int(rng.integers(-2, 3)))) for row in config.weight_rows}
     if rng.random() < 0.3:
         for name in config.setting_names:

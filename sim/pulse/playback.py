@@ -11,9 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from hdl.pulse.channel_config import ChannelConfig
-from hdl.pulse.config import FRACTION_BITS
+from hdl.pulse.config import APART_BITS, ENERGY_BITS, FRACTION_BITS
 from hdl.pulse.front_config import FRAME_SAMPLES, GROUP_SAMPLES, SOURCES
-from sim.pulse.filter_model import ENERGY_BITS
 from sim.pulse.setup import Setup
 from sim.pulse.signals import Codes
 
@@ -132,7 +131,8 @@ def found(
     Returns
     -------
     record : int64, time : float64, of the onset in samples from the record's start, energy : float64, codes, flags,
-    channel, sequence : uint8, shape : float64, relative
+    channel, sequence : uint8, shape : float64, relative; of a filter with `pairs` instead apart : float64, samples to
+    a second pulse that was fitted with it, 0 where there is none
 
     Pulses between the records, where the level of one goes over to that of the next, are left out.
     """
@@ -146,13 +146,17 @@ def found(
         first = np.floor(since + 0.5).astype(np.int64) - config.filter.pre
         keep = (since >= -config.filter.pre) & (since < playback.length)
         flags = np.where((first < 0) | (first + config.filter.taps > playback.length), flags | CUT, flags)
-    everything: dict[str, npt.NDArray[Any]] = {
+    everything: dict[str, npt.NDArray[Any]] = _second(config, records["shape"]) | {
         "record": at.astype(np.int64),
         "time": since,
         "energy": records["energy"] / (1 << ENERGY_BITS),
         "flags": flags,
         "channel": records["channel"],
         "sequence": records["sequence"],
-        "shape": records["shape"] / (1 << 15),
     }
     return {name: values[keep] for name, values in everything.items()}
+
+
+def _second(config: ChannelConfig, values: npt.NDArray[Any]) -> dict[str, npt.NDArray[Any]]:
+    """What the record's second value is of."""
+    return {"apart": values / (1 << APART_BITS)} if config.filter.pairs else {"shape": values / (1 << 15)}

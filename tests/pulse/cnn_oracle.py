@@ -59,7 +59,7 @@ class Machine:
 
     def weight(self, element, word, i):
         number, byte = divmod(word * self.config.products + i, 4)
-        return signed(self.words[2, element, number] >> 8 * byte, 8)
+        return signed(self.words[2, element, number] >> 8 * byte, self.config.weight_bits)
 
     def run(self, start, window, normalise, gain, gain_shift):
         """The reference, and the results in their order."""
@@ -140,4 +140,4 @@ class Machine:
             u = max(u, 0)
         elif f["activation"] == 2 and u < 0:
             u //= 2 ** f["leak"]
-        return sat(u + f["zero"], 16 if f["wide"] else 8)
+        return sat(u + f["zero"], self.config.activation_bits if f["wide"] else 8)

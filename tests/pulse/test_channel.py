@@ -28,6 +28,9 @@ BUILDS = {
     },
 }
 
+PAIRS = {"pairs": {"front": SMALL["front"], "filter": SMALL["filter"] | {"pairs": True}}}
+LONGEST = {"passes": 7, "pair_passes": 7, "exponent_template": 31}
+
 
 def test_channel_config_refuses_windows_of_two_sizes():
     wrong = {**SMALL, "filter": {"samples": 32, "taps": 11, "pre": 4}}
@@ -96,8 +99,9 @@ def sum_of_triggers(config, settings, samples, external):
 @pytest.fixture(scope="module")
 def block():
     def of(name):
-        config = ChannelConfig.parse(BUILDS[name])
-        return BUILDS[name], config, Channel(config)
+        given = (BUILDS | PAIRS)[name]
+        config = ChannelConfig.parse(given)
+        return given, config, Channel(config)
 
     return of
 
@@ -111,7 +115,7 @@ def run(harness, config, arrays, **options):
     result = harness.run(
         channel_vectors.pack(config, arrays),
         channel_vectors.expected_beats(config, arrays),
-        max_idle_cycles=4 * record_cycles(config, {"passes": 7}),
+        max_idle_cycles=4 * record_cycles(config, LONGEST if config.filter.pairs else {"passes": 7}),
         **options,
     )
     return channel_vectors.unpack(config, arrays, result.outputs)
@@ -124,7 +128,7 @@ def assert_equal(got, want):
 
 @pytest.mark.parametrize(
     ("built", "streams"),
-    [("small", 4), *(pytest.param(name, 30, marks=pytest.mark.deep) for name in BUILDS)],
+    [("small", 4), *(pytest.param(name, 30, marks=pytest.mark.deep) for name in BUILDS | PAIRS)],
     indirect=["built"],
 )
 def test_channel_matches_the_model(built, streams):

@@ -12,12 +12,17 @@ from hdl.pulse.cnn import Cnn
 from hdl.pulse.cnn_config import CnnConfig
 from sim.common.harness import HarnessError
 from sim.pulse import cnn_vectors
+from sim.pulse.cnn_network import INPUT, Dense, Input, Network, Requantisation
 
 SMALL = {"samples": 20, "elements": 2, "activations": 256}
 BUILDS = {
     "small": SMALL,
     "one": {"samples": 33, "elements": 1},
     "narrow": {"samples": 16, "products": 8, "elements": 4, "requantisers": 1, "activation_bits": 8},
+    "w4a8": SMALL | {"weight_bits": 4, "activation_bits": 8},
+    "w4a10": SMALL | {"weight_bits": 4, "activation_bits": 10},
+    "w6a10": {"samples": 24, "products": 8, "weight_bits": 6, "activation_bits": 10},
+    "w6a12": SMALL | {"weight_bits": 6, "activation_bits": 12, "requantisers": 1},
     "wide": {"samples": 24, "products": 16, "elements": 8, "requantisers": 2, "activations": 1024},
 }
 PATIENCE_CYCLES = 60_000
@@ -29,6 +34,8 @@ PATIENCE_CYCLES = 60_000
         ({"samples": 8}, "params.samples must be a whole number in 16..256, not 8"),
         ({"elements": 8}, "params: elements must be at most the 4 products, not 8"),
         ({"requantisers": 4}, "params: requantisers must be at most the 2 elements, not 4"),
+        ({"weight_bits": 5}, "params.weight_bits must be one of 4, 6, 8, not 5"),
+        ({"activation_bits": 9}, "params.activation_bits must be one of 8, 10, 12, 16, not 9"),
         ({"activations": 100}, "params: activations must be a power of 2, not 100"),
     ],
 )
@@ -75,16 +82,45 @@ def assert_as_the_model(harness, config, seeds, windows):
     [
         ("small", 10),
         ("narrow", 10),
+        ("w4a10", 5),
         pytest.param("one", 200, marks=pytest.mark.deep),
         pytest.param("wide", 200, marks=pytest.mark.deep),
         pytest.param("small", 300, marks=pytest.mark.deep),
         pytest.param("narrow", 300, marks=pytest.mark.deep),
+        pytest.param("w4a8", 200, marks=pytest.mark.deep),
+        pytest.param("w4a10", 200, marks=pytest.mark.deep),
+        pytest.param("w6a10", 200, marks=pytest.mark.deep),
+        pytest.param("w6a12", 200, marks=pytest.mark.deep),
     ],
     indirect=["built"],
 )
 def test_networks_match_the_model(built, networks):
     """50 windows of every network."""
     assert_as_the_model(built.harness(), built.config, range(networks), 50)
+
+
+@pytest.mark.parametrize(
+    "built",
+    ["w4a10", *(pytest.param(name, marks=pytest.mark.deep) for name in BUILDS if name != "w4a10")],
+    indirect=True,
+)
+def test_largest_sums_are_exact(built):
+    """Rows of the least and of the largest weights on windows of the least and of the largest elements."""
+    config = built.config
+    corners = [(-(1 << bits - 1), (1 << bits - 1) - 1) for bits in (config.weight_bits, config.activation_bits)]
+    weights = np.repeat(np.array(corners[0], np.int8)[:, None], config.samples, axis=1)
+    sums = Dense(
+        name="sums",
+        source=INPUT,
+        weights=weights,
+        bias=np.zeros(2, np.int32),
+        output=Requantisation.power_of_two(2),
+    )
+    given = Input(config.samples, gain=(1 << 15) - 1)  # codes of one sign become the element that is furthest
+    network = Network(given, (sums,), True, config.activation_bits)
+    windows = np.repeat(np.array([-(1 << 15), (1 << 15) - 1], np.int16)[:, None], config.samples, axis=1)
+    got = run(built.harness(), config, {"windows": windows, "network": cnn_vectors.file_of(network)})
+    assert got["values"][:, 0].tolist() == [[config.samples * x * w for w in corners[0]] for x in corners[1]]
 
 
 @pytest.mark.deep

@@ -36,6 +36,13 @@ SIZES = [
     {"samples": 24, "products": 16, "elements": 8, "requantisers": 2, "activations": 1024},
 ]
 
+FEWER = [
+    {"samples": 32, "weight_bits": 4, "activation_bits": 10},
+    {"samples": 20, "elements": 2, "weight_bits": 4, "activation_bits": 8},
+    {"samples": 24, "products": 8, "weight_bits": 6, "activation_bits": 10},
+    {"samples": 32, "requantisers": 1, "weight_bits": 6, "activation_bits": 12},
+]
+
 
 def random_windows(rng, config, count):
     return (rng.integers(-(1 << 15), 1 << 15, (count, config.samples)) >> rng.integers(0, 9, (count, 1))).astype("i2")
@@ -56,6 +63,16 @@ def interpreted(machine, network, start, window):
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("seed", [*range(8), *(pytest.param(n, marks=pytest.mark.deep) for n in range(8, 90))])
 def test_model_is_the_page(size, seed):
+    assert_model_is_the_page(size, seed)
+
+
+@pytest.mark.parametrize("size", FEWER)
+@pytest.mark.parametrize("seed", [*range(4), *(pytest.param(n, marks=pytest.mark.deep) for n in range(4, 60))])
+def test_model_of_fewer_bits_is_the_page(size, seed):
+    assert_model_is_the_page(size, seed)
+
+
+def assert_model_is_the_page(size, seed):
     config, rng = CnnConfig.parse(size), np.random.default_rng(seed)
     network = random_network(rng, config)
     image, machine = compile_network(network, config), Machine(config)
@@ -201,7 +218,24 @@ def test_sums_wrap():
     assert wrapped(np.array([2**31, -(2**31) - 1, 5])).tolist() == [-(2**31), 2**31 - 1, 5]
 
 
-@pytest.mark.parametrize("bits", [8, 16])
+def test_memory_keeps_the_low_bits_of_a_weight():
+    """Bytes of an image whose upper bits are any are the weights of the lower ones."""
+    config = CnnConfig.parse({"samples": 16, "weight_bits": 4})
+    machine = Machine(config)
+    machine.load([(2 << 28, [0xF7_8E_08_71])])
+    assert [machine.weight(0, 0, place) for place in range(4)] == [1, -8, -2, 7]
+
+
+@pytest.mark.parametrize("bits", [10, 12])
+def test_wide_elements_are_of_the_activation_bits(bits):
+    sums = np.array([[[-5000], [-(1 << bits - 1) - 1], [-129], [0], [127], [128], [(1 << bits - 1) - 1], [5000]]])
+    for wide, most in ((True, 1 << bits - 1), (False, 128)):
+        layer = Add(name="a", source=INPUT, output=Requantisation.power_of_two(1, wide=wide))
+        wanted = [[[max(-most, min(most - 1, int(x)))] for x in sums[0, :, 0]]]
+        assert requantised(layer, sums, None, bits).tolist() == wanted
+
+
+@pytest.mark.parametrize("bits", [8, 10, 12, 16])
 def test_normalised_peak_is_the_most(bits):
     """Every peak but 0, with the codes that go with it; against what division gives, to within a unit."""
     peaks = np.arange(1, 1 << 15, 7)
@@ -210,7 +244,7 @@ def test_normalised_peak_is_the_most(bits):
     most = (1 << bits - 1) - 1
     assert (reference == peaks).all() and (elements[:, 0] == most).all() and (elements[:, 3] == 0).all()
     exact = windows / peaks[:, None] * (most + 1)
-    assert np.abs(elements - np.minimum(exact, most)).max() <= (1.51 if bits == 16 else 0.51)
+    assert np.abs(elements - np.minimum(exact, most)).max() <= 0.51 + 2.0 ** (bits - 16)
     low = normalised(Input(4, normalise=True), bits, np.full((1, 4), -5, np.int16))
     assert low[0] == 1 and low[1].tolist() == [[max(-5 << bits - 1, -(1 << bits - 1))] * 4]
 
@@ -239,6 +273,21 @@ def small(**changed):
         Dense(name="out", source="both", weights=taps(rng, 3, 116), bias=np.zeros(3, np.int32), output=quantised(3)),
     )
     return Network(Input(32), layers)
+
+
+@pytest.mark.parametrize(
+    ("bits", "output", "message"),
+    [
+        (9, {}, "network: activation_bits must be one of 8, 10, 12, 16, not 9"),
+        (8, {"wide": True}, "layer a: wide must be False where activations have 8 bits, not True"),
+        (10, {"zero": 512}, "layer a: zero must be a whole number in -512..511, not 512"),
+        (12, {"zero": -2049}, "layer a: zero must be a whole number in -2048..2047, not -2049"),
+    ],
+)
+def test_network_refuses_what_is_beyond_its_bits(bits, output, message):
+    pool = Pool(name="a", source=INPUT, output=Requantisation.power_of_two(1, **output), operation="max", taps=2)
+    with pytest.raises(NetworkError, match=f"^{re.escape(message)}$"):
+        Network(Input(32), (pool,), activation_bits=bits)
 
 
 def quantised(channels):
@@ -302,6 +351,7 @@ def test_network_refuses(changed, message):
     [
         ({"samples": 33}, (), "input: length · channels must be the 33 samples, not 32"),
         ({"activation_bits": 8}, (), "network: activation_bits must be 8 as the config's, not 16"),
+        ({"weight_bits": 6}, (), "layer c0: weights must be in -32..31, not 127"),
         ({"weight_words": 32}, (), "layer out: with it weight_words must be at least 36, and are 32"),
         ({"channel_words": 4}, (), "layer out: with it channel_words must be at least 5, and are 4"),
         ({"layers": 4}, (), "layer out: with it layers must be at least 5, and are 4"),

@@ -12,7 +12,10 @@ from hdl.pulse.config import SIGNED_REGISTERS, FilterConfig
 from hdl.pulse.filter import Filter
 from sim.common.harness import HarnessError
 from sim.pulse import filter_vectors
+from sim.pulse.bank import make_bank
 from sim.pulse.settings import setting_range
+from sim.pulse.setup import Setup
+from sim.pulse.signals import records
 from tests.pulse.windows import through
 
 SMALL = {"samples": 16, "taps": 11, "pre": 4}
@@ -22,6 +25,9 @@ BUILDS = {
     "grid": SMALL | {"taps": 9, "pre": 2, "shape": True, "stretches": 3},
     "wide grid": SMALL | {"taps": 8, "pre": 3, "shape": True, "stretches": 7},
     "whole": SMALL | {"taps": 16, "pre": 15},
+    "pairs": SMALL | {"pairs": True},
+    "pairs, least": SMALL | {"taps": 8, "pre": 4, "pairs": True},
+    "usual pairs": {"samples": 32, "taps": 30, "pre": 7, "pairs": True},
     "long": {"samples": 256, "taps": 128, "pre": 40, "shape": True},
 }
 RARE = {0: "pile-up", 1: "saturated", 4: "cut", 5: "no pulse", 6: "far"}
@@ -34,6 +40,9 @@ RARE = {0: "pile-up", 1: "saturated", 4: "cut", 5: "no pulse", 6: "far"}
         ({"taps": 17}, "params: taps must be at most the 16 samples of a window, not 17"),
         ({"pre": 11}, "params: pre must be below the 11 taps, not 11"),
         ({"stretches": 3}, "params: stretches must be 1 without shape, not 3"),
+        ({"shape": True, "pairs": True}, "params: pairs must be False with shape, not True"),
+        ({"taps": 7, "pairs": True}, "params.taps must be a whole number in 8..128, not 7"),
+        ({"taps": 8, "pre": 5, "pairs": True}, "params: taps must be at least 9 with pairs and pre 5, not 8"),
         ({"shape": True, "stretches": 2}, "params.stretches must be one of 1, 3, 5, 7, not 2"),
     ],
 )
@@ -74,7 +83,10 @@ def block():
 
 
 def run(harness, config, arrays, **options):
-    return through(harness, filter_vectors, config, arrays, 2 * config.fit_cycles(config.most_passes), **options)
+    patience = 2 * config.fit_cycles(config.most_passes)
+    if config.pairs:
+        patience += config.pair_cycles(config.most_passes, config.most_passes, 31)
+    return through(harness, filter_vectors, config, arrays, patience, **options)
 
 
 @pytest.mark.parametrize(
@@ -85,6 +97,8 @@ def run(harness, config, arrays, **options):
         pytest.param("grid", 100, marks=pytest.mark.deep),
         pytest.param("wide grid", 100, marks=pytest.mark.deep),
         pytest.param("whole", 100, marks=pytest.mark.deep),
+        pytest.param("pairs", 100, marks=pytest.mark.deep),
+        pytest.param("pairs, least", 100, marks=pytest.mark.deep),
         pytest.param("long", 10, marks=pytest.mark.deep),
     ],
     indirect=["built"],
@@ -102,6 +116,24 @@ def test_filter_matches_the_model(built, banks):
     seen = np.concatenate(flags)
     for bit, name in RARE.items():
         assert 0 < (seen >> bit & 1).mean() < 1, name
+
+
+@pytest.mark.parametrize(
+    ("built", "count"),
+    [("usual pairs", 600), pytest.param("usual pairs", 10_000, marks=pytest.mark.deep)],
+    indirect=["built"],
+)
+def test_pairs_of_pulses_match_the_model(built, count):
+    """Pulses of a tenth to the whole height, half of them with a second one; 37 dB, so that a few are far off."""
+    given = {"pile_up_share": 0.5, "full_scale": 2.5, "amplitude_least": 0.1, "snr_db": 37.0}
+    setup = Setup.parse(given)
+    bank, settings = make_bank(setup, built.config)
+    arrays = {"windows": records(setup, count, seed=5).codes, "weights": bank.weights, "templates": bank.templates}
+    arrays["settings"] = np.array([settings[name] for name in built.config.setting_names], np.int64)
+    got, want = run(built.harness(), built.config, arrays), filter_vectors.model(built.config, arrays)
+    for name in want:
+        np.testing.assert_array_equal(got[name], want[name], name)
+    assert 0.4 < (want["shape"] > 0).mean() < 0.6
 
 
 @pytest.mark.parametrize("built", [pytest.param(name, marks=pytest.mark.deep) for name in BUILDS], indirect=True)
@@ -124,9 +156,9 @@ def test_filter_takes_extremes(built):
 
 
 @pytest.mark.deep
-@pytest.mark.parametrize("built", ["small", "shape", "grid", "whole"], indirect=True)
+@pytest.mark.parametrize("built", ["small", "shape", "grid", "pairs", "whole"], indirect=True)
 def test_filter_bench_passes(built, tmp_path):
-    assert len(built.bench_tests("sim.pulse.filter_bench", tmp_path)) == 12
+    assert len(built.bench_tests("sim.pulse.filter_bench", tmp_path)) == 12 + 6 * built.config.pairs
 
 
 @pytest.mark.deep
@@ -144,6 +176,28 @@ def test_filter_bench_passes(built, tmp_path):
     ],
 )
 def test_filter_mutants_are_caught(built, module, operator, other, tmp_path):
+    mutant = built.mutant(module, operator, other, tmp_path)
+    with pytest.raises((HarnessError, AssertionError)):
+        for seed in range(20):
+            arrays = filter_vectors.random_arrays(built.config, seed, 100)
+            got, want = run(mutant, built.config, arrays), filter_vectors.model(built.config, arrays)
+            for name in want:
+                np.testing.assert_array_equal(got[name], want[name], name)
+
+
+@pytest.mark.deep
+@pytest.mark.parametrize("built", ["pairs"], indirect=True)
+@pytest.mark.parametrize(
+    ("module", "operator", "other"),
+    [
+        ("core__pair", "-", "+"),
+        ("core__pair", "+", "-"),
+        ("core__pair__solver", "-", "+"),
+        ("core__pair__solver__delay", "-", "+"),
+        ("core__sequence", "&", "|"),
+    ],
+)
+def test_mutants_of_pairs_are_caught(built, module, operator, other, tmp_path):
     mutant = built.mutant(module, operator, other, tmp_path)
     with pytest.raises((HarnessError, AssertionError)):
         for seed in range(20):

@@ -224,6 +224,27 @@ def test_pile_up_is_found():
     assert flagged[~piled].mean() < 3e-3
 
 
+@pytest.mark.parametrize("given", [{}, {"polarity": -1, "baseline": 2.0}])
+def test_pairs_of_pulses_are_fitted(given):
+    """30 % with a second pulse: all windows within 75 ps, where one pulse alone is off by nanoseconds."""
+    config = FilterConfig.parse({"samples": 32, "taps": 30, "pre": 7, "pairs": True})
+    setup = Setup.parse({"pile_up_share": 0.3, "full_scale": 2.5} | given)
+    bank, settings = make_bank(setup, config)
+    drawn = records(setup, 20_000, seed=21)
+    two, times = drawn.second.amplitude > 0, {}
+    for passes in (0, settings["pair_passes"]):
+        got = fit(config, settings | {"pair_passes": passes}, bank, drawn.codes)
+        late = (onsets(got) - drawn.first.onset) * setup.sample_ns * 1e3
+        times[passes] = np.sqrt(np.mean((late - np.median(late))[(got["flags"] & PILE_UP == 0) | (passes == 0)] ** 2))
+    assert times[settings["pair_passes"]] <= 75
+    assert times[0] > 1000
+    flagged, said = (got["flags"] & PILE_UP) > 0, got["shape"] > 0
+    assert flagged.mean() < 2e-3
+    assert said[two].mean() > 0.999 and said[~two].mean() < 2e-3
+    apart = got["shape"] / 2**8 - (drawn.second.onset - drawn.first.onset)
+    assert np.sqrt(np.mean(apart[two & ~flagged] ** 2)) < 0.02
+
+
 def test_loud_pulses_are_no_pile_up():
     """Where noise is small what linearisation leaves is more than it, and the limit grows with the amplitude."""
     _, _, _, got, _ = errors(R0, {"snr_db": 80.0, "adc_bits": 16})

@@ -36,6 +36,18 @@ def test_train_writes_a_network_and_windows_for_it(tmp_path):
     assert values.shape == (50, 1, 2) and len(np.unique(values)) > 20
 
 
+def test_train_takes_the_bits_of_the_design(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "fewer.yml").write_text(
+        "block: pulse.cnn\nparams: {samples: 32, weight_bits: 4, activation_bits: 10}\n"
+    )
+    result = invoke("-o", "net.npz", "--design", "fewer.yml", "--steps", 20, "--records", 500)
+    assert result.exit_code == 0, result.output
+    told, network = json.loads(result.stdout.splitlines()[-1]), Network.load(tmp_path / "net.npz")
+    assert (told["weight_bits"], told["activation_bits"]) == (4, network.activation_bits) == (4, 10)
+    assert all(layer.weights.min() >= -8 and layer.weights.max() <= 7 for layer in network.layers)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
