@@ -11,6 +11,8 @@ from flows.emit import emit
 
 pulse = typer.Typer(help="Detector pulses: from samples to time and energy, held to the physical limit.")
 
+SHAPES = "int16 (events, samples) or (samples,); of a design with several channels behind an axis of these"
+
 
 @pulse.callback()
 def verbs() -> None:
@@ -40,7 +42,9 @@ def pulse_daq(
     design: Annotated[str, typer.Option(metavar="NAME", help="A design of pulse.channel.")] = "pulse_r0",
     setup: Annotated[str, typer.Option(metavar="NAME|FILE.yml", help="The measurement: how long pulses are.")] = "r0",
     clock_hz: Annotated[float, typer.Option(metavar="HZ", help="Of the block; a beat of samples a cycle.")] = 50e6,
-    channels: Annotated[int, typer.Option(metavar="N", help="Channels that share the link.")] = 1,
+    channels: Annotated[
+        int | None, typer.Option(metavar="N", help="Channels that share the link; as many as the design has.")
+    ] = None,
     baud: Annotated[
         float | None, typer.Option(metavar="BAUD", help="Of a serial link; without, the host is always ready.")
     ] = None,
@@ -90,9 +94,7 @@ def pulse_import(
 
 @pulse.command("run")
 def pulse_run(
-    waves: Annotated[
-        Path, typer.Option("--in", metavar="WAVES.npy", help="Codes, int16 (events, samples) or (samples,).")
-    ],
+    waves: Annotated[Path, typer.Option("--in", metavar="WAVES.npy", help=f"Codes, {SHAPES}.")],
     out: Annotated[
         Path, typer.Option("--out", "-o", metavar="EVENTS.npz", help="Pulses: record, time, energy, flags, channel.")
     ],
@@ -118,9 +120,7 @@ def pulse_run(
 
 @pulse.command("scope")
 def pulse_scope(
-    waves: Annotated[
-        Path, typer.Option("--in", metavar="WAVES.npy", help="Codes, int16 (events, samples) or (samples,).")
-    ],
+    waves: Annotated[Path, typer.Option("--in", metavar="WAVES.npy", help=f"Codes, {SHAPES}.")],
     out: Annotated[Path, typer.Option("--out", "-o", metavar="PICTURE.svg", help="The picture.")],
     record: Annotated[int, typer.Option(metavar="N", help="Which record.")] = 0,
     first: Annotated[int, typer.Option(metavar="N", help="The first sample that is shown.")] = 0,
@@ -134,11 +134,12 @@ def pulse_scope(
     threshold: Annotated[
         int | None, typer.Option(metavar="CODES", help="Of the trigger, above the baseline; 6 sigma of the noise.")
     ] = None,
+    channel: Annotated[int, typer.Option(metavar="N", help="Which channel, of a design with several.")] = 0,
 ) -> None:
     """A waveform as a channel sees it: baseline, triggers, windows, and the pulses that it fits."""
     from flows.pulse.scope import Asked, scope
 
-    emit(**scope(Asked(waves, out, record, first, samples, design, setup, threshold)))
+    emit(**scope(Asked(waves, out, record, first, samples, design, setup, threshold, channel)))
 
 
 @pulse.command("train")

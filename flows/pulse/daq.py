@@ -39,7 +39,7 @@ class Asked:
     design: str = "pulse_r0"
     setup: str = "r0"
     clock_hz: float = 50e6
-    channels: int = 1
+    channels: int | None = None
     baud: float | None = None
     accepted: float = 1.0
     seed: int = 0
@@ -61,27 +61,35 @@ def daq(asked: Asked) -> dict[str, Any]:
     for name, value, low, high in (
         ("--clock-hz", asked.clock_hz, 1e3, 1e9),
         ("--rate-hz", asked.rate_hz, 1e-3, asked.clock_hz),
-        ("--channels", asked.channels, 1, 256),
+        ("--channels", config.channels if asked.channels is None else asked.channels, 1, 256),
         ("--baud", 1.0 if asked.baud is None else asked.baud, 1, 1e10),
         ("--accepted", asked.accepted, 1e-6, 1),
         ("--seed", asked.seed, 0, (1 << 62) - 1),
     ):
         if not low <= value <= high:
             raise BadInput(f"{name} must be in {low:g}..{high:g}, not {value:g}")
+    channels = config.channels if asked.channels is None else asked.channels
+    if channels % config.channels:
+        raise BadInput(f"--channels must be a multiple of the design's {config.channels}, not {channels}")
     if asked.plot:
         check_output(asked.plot)
     setup = read_setup(asked.setup)
     # Of all channels' records a share is accepted, and goes over the one link, in turn.
     link_hz = asked.baud / UART_BITS / RECORD_BYTES if asked.baud else None
-    link = asked.channels * asked.accepted * asked.clock_hz / link_hz if link_hz else 0.0
+    link = channels / config.channels * asked.accepted * asked.clock_hz / link_hz if link_hz else 0.0
     stages = stages_for(config, setup, link)
-    found = _at(stages, asked, asked.rate_hz, EVENTS)
-    seconds = found.pulses / asked.rate_hz
+    found = _at(stages, config.channels, asked, asked.rate_hz, EVENTS)
+    seconds = found.pulses / asked.rate_hz  # of one channel: rates are a channel's, on an average
     sample_hz = asked.clock_hz * config.front.lanes
     if asked.plot:
         rates = asked.rate_hz * np.logspace(-2, 1, CURVE)
         picture = _picture(
-            asked, [(rate, _at(stages, asked, rate, CURVE_EVENTS)) for rate in rates if rate <= asked.clock_hz]
+            asked,
+            [
+                (rate, _at(stages, config.channels, asked, rate, CURVE_EVENTS))
+                for rate in rates
+                if rate <= asked.clock_hz
+            ],
         )
         with disk_errors(asked.plot, hint="make room, or name another file"):
             write_output(asked.plot, picture.encode())
@@ -93,20 +101,21 @@ def daq(asked: Asked) -> dict[str, Any]:
         "design": asked.design,
         "setup": asked.setup,
         "clock_hz": asked.clock_hz,
+        "channels": channels,
         "pulses_hz": round(found.pulses / seconds, 3),
         "stages": {
             "samples": stage(sample_hz, CODE_BYTES),
             "triggers": stage(found.triggers / seconds, CODE_BYTES * config.front.samples),
             "windows": stage(found.records / seconds, CODE_BYTES * config.front.samples),
             "records": stage(found.records / seconds, RECORD_BYTES),
-            "link": stage(asked.channels * asked.accepted * found.records / seconds, RECORD_BYTES),
+            "link": stage(channels * asked.accepted * found.records / seconds, RECORD_BYTES),
         },
         "not_triggered": round(1 - found.triggers / found.pulses, 6),
         "lost": round(found.lost / max(1, found.triggers), 6),
         "dead": round(found.dead, 6),
         "dead_hold_off": round(found.held_off, 6),
         "dead_ring_full": round(found.full, 6),
-        "fit_busy": round(found.records * stages.fit / (seconds * asked.clock_hz), 6),
+        "fit_busy": round(config.channels * found.records * stages.fit / (seconds * asked.clock_hz), 6),
         "most_records_hz": round(asked.clock_hz / max(stages.fit, stages.link), 1),
     }
 
@@ -119,9 +128,13 @@ def stages_for(config: ChannelConfig, setup: Setup, link: float = 0.0) -> Stages
     return Stages.of(config, over=samples, hold_off=HOLD_OFF_SAMPLES, inspect=config.front.samples, link=link)
 
 
-def _at(stages: Stages, asked: Asked, rate_hz: float, events: int) -> Outcome:
-    cycles = events * asked.clock_hz / rate_hz
-    return follow(stages, random_times(rate_hz / asked.clock_hz, cycles, asked.seed), cycles)
+def _at(stages: Stages, channels: int, asked: Asked, rate_hz: float, events: int) -> Outcome:
+    """About so many events in all, at a channel's rate."""
+    cycles = events / channels * asked.clock_hz / rate_hz
+    rate = rate_hz / asked.clock_hz
+    # Seeds of the same channel in two runs differ by less than those of two channels.
+    times = [random_times(rate, cycles, asked.seed + (place << 62)) for place in range(channels)]
+    return follow(stages, times, cycles)
 
 
 def _picture(asked: Asked, curve: list[tuple[float, Outcome]]) -> str:

@@ -58,7 +58,7 @@ def run(asked: Asked) -> dict[str, Any]:
     if not isinstance(config, ChannelConfig):
         raise BadInput(f"--design must be a design of pulse.channel; {asked.design} is one of {design.block.name}")
     check_output(asked.out, inputs=(asked.waves,))
-    waves, setup = read_waves(asked.waves), read_setup(asked.setup)
+    waves, setup = read_waves(asked.waves, config.channels), read_setup(asked.setup)
     try:
         playback = play(config, setup, waves, asked.threshold)
         arrays = channel_vectors.arrays_for(config, setup, playback.samples, playback.settings)
@@ -69,7 +69,7 @@ def run(asked: Asked) -> dict[str, Any]:
     with disk_errors(asked.out, hint="make room, or name another file with -o"):
         write_output(asked.out, npz_bytes(**pulses))
     return (
-        {"design": design.name, "engine": asked.engine, "setup": asked.setup}
+        {"design": design.name, "engine": asked.engine, "setup": asked.setup, "channels": config.channels}
         | {"records": len(playback.starts), "samples": playback.length, "whole_windows": playback.whole_windows}
         | {"pulses": len(pulses["time"]), "between_records": len(outputs["time"]) - len(pulses["time"])}
         | {"flags": {name: int((pulses["flags"] >> bit & 1).sum()) for bit, name in enumerate(FLAGS)}}
@@ -78,8 +78,9 @@ def run(asked: Asked) -> dict[str, Any]:
     )
 
 
-def read_waves(path: Path) -> Codes:
-    """Codes, int16 (records, samples) or (samples,), whatever the byte order.
+def read_waves(path: Path, channels: int) -> Codes:
+    """Codes, int16 (records, samples) or (samples,), of several channels behind an axis of these; whatever the byte
+    order.
 
     Raises
     ------
@@ -87,11 +88,13 @@ def read_waves(path: Path) -> Codes:
         Naming the file, what it must hold, and what it holds.
     """
     waves = read_npy(path)
-    if waves.dtype.newbyteorder("=") != np.dtype(np.int16) or waves.ndim not in (1, 2):
+    several = channels > 1
+    fits = waves.ndim - several in (1, 2) and not (several and len(waves) != channels)
+    if waves.dtype.newbyteorder("=") != np.dtype(np.int16) or not fits:
         hint = "codes as the ADC gives them" if waves.dtype.kind == "f" else None
-        raise BadInput(
-            f"{shown(path)}: must be int16 (records, samples) or (samples,), not {waves.dtype} {waves.shape}", hint=hint
-        )
+        axis = f"{channels}, " if several else ""
+        expected = f"int16 ({axis}records, samples) or ({axis}{'samples' if several else 'samples,'})"
+        raise BadInput(f"{shown(path)}: must be {expected}, not {waves.dtype} {waves.shape}", hint=hint)
     return waves.astype(np.int16)
 
 

@@ -44,6 +44,7 @@ class Asked:
     design: str = "pulse_r0"
     setup: str = "r0"
     threshold: int | None = None
+    channel: int = 0
 
 
 def scope(asked: Asked) -> dict[str, Any]:
@@ -58,14 +59,18 @@ def scope(asked: Asked) -> dict[str, Any]:
     if not isinstance(config, ChannelConfig):
         raise BadInput(f"--design must be a design of pulse.channel; {asked.design} is none")
     check_output(asked.out, inputs=(asked.waves,))
-    setup, waves = read_setup(asked.setup), read_waves(asked.waves)
+    if not 0 <= asked.channel < config.channels:
+        raise BadInput(f"--channel must be in 0..{config.channels - 1}, not {asked.channel}")
+    setup, waves = read_setup(asked.setup), read_waves(asked.waves, config.channels)
+    if config.channels > 1:  # one of them is shown, as if it were alone
+        waves, config = waves[asked.channel], config.model_copy(update={"channels": 1})
     chosen, first, count = _chosen(asked, waves, config)
     try:
         playback = play(config, setup, chosen, asked.threshold)
         arrays = channel_vectors.arrays_for(config, setup, playback.samples, playback.settings)
     except ValueError as error:
         raise BadInput(f"{shown(asked.waves)}: {error}") from None
-    seen = front_model.find(config.front, channel_vectors.settings_for(config, arrays).front, playback.samples)
+    seen = front_model.find(config.front, channel_vectors.settings_for(config, arrays).front, playback.samples[0])
     pulses = found(config, playback, channel_vectors.model(config, arrays))
 
     begin = int(playback.starts[0])
@@ -103,6 +108,7 @@ def scope(asked: Asked) -> dict[str, Any]:
     return {
         "design": asked.design,
         "setup": asked.setup,
+        "channel": asked.channel,
         "record": asked.record if waves.ndim == 2 else None,
         "first": first,
         "samples": count,

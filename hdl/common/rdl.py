@@ -108,11 +108,13 @@ def _registers(node: AddrmapNode, where: str) -> Iterator[Register]:
     for child in node.children():
         here = f"{where}{child.inst_name}"
         if isinstance(child, AddrmapNode):
-            if child.is_array:
-                raise RegisterError(f"{here} is an array; only single addrmaps are supported")
-            for one in _registers(child, f"{here}."):
-                name, offset = f"{child.inst_name}_{one.name}", child.address_offset + one.offset_bytes
-                yield replace(one, name=name, offset_bytes=offset)
+            if child.is_array and len(child.array_dimensions or ()) > 1:
+                raise RegisterError(f"{here} is an array of more than one dimension; it must have one")
+            for instance in child.unrolled():
+                number = "".join(map(str, instance.current_idx or ()))
+                for one in _registers(instance, f"{here}{number}."):
+                    name, offset = f"{child.inst_name}{number}_{one.name}", instance.address_offset + one.offset_bytes
+                    yield replace(one, name=name, offset_bytes=offset)
         elif isinstance(child, RegNode):
             yield _register(child, here)
         else:

@@ -5,8 +5,9 @@ here; PeakRDL makes the C header and the pages from the same file (`flows.regist
 
 What a file may hold, and what it means:
 
-    addrmap     one, of registers and of other addrmaps, whose registers are named `<instance>_<register>`: no arrays,
-                register files, memories, signals or external registers
+    addrmap     one, of registers and of other addrmaps, whose registers are named `<instance>_<register>`, or in an
+                array of one dimension `<instance><number>_<register>`; no other arrays, register files, memories,
+                signals or external registers
     reg         32 bits wide (`regwidth`, `accesswidth`), at offsets that are multiples of 4, none overlapping
     field       `sw` = r, w, rw; `hw` = r, w, rw, na; `reset` (needed by all but live fields); not overlapping
       hwset, hwclr    hardware sets, or clears, single bits of the field

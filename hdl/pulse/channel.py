@@ -1,8 +1,8 @@
-"""A detector's channel: the front end, the optimal filter behind it, and a record of both for each pulse."""
+"""Detectors' channels: front ends, the optimal filter behind them, and a record of both for each pulse."""
 
 from __future__ import annotations
 
-from amaranth.hdl import Module
+from amaranth.hdl import Cat, Module
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
@@ -12,8 +12,9 @@ from hdl.common.axi_windows import AddressWindows
 from hdl.common.csr_bank import CSRBank
 from hdl.common.csr_wiring import count_events
 from hdl.common.stream import Fifo
-from hdl.pulse.channel_config import FILTER_BASE, FRONT_BASE, ChannelConfig
+from hdl.pulse.channel_config import FILTER_BASE, FRONT_BASE, FRONT_BYTES, ChannelConfig
 from hdl.pulse.channel_records import Records
+from hdl.pulse.channel_turns import Turns
 from hdl.pulse.filter import Filter
 from hdl.pulse.front import Front
 
@@ -24,10 +25,10 @@ of that whose first code waits; and what fills a RAM."""
 
 def channel_members(config: ChannelConfig) -> dict[str, wiring.Member]:
     """The edge of a channel."""
-    front = config.front
+    front, codes = config.front, config.channels * config.front.lanes
     return {
-        "samples": In(stream.Signature(front.sample_bits * front.lanes)),
-        "external": In(front.lanes),
+        "samples": In(stream.Signature(front.sample_bits * codes)),
+        "external": In(codes),
         "record": Out(stream.Signature(config.record_bits)),
         "csr": In(AXI4LiteSignature(config.registers.address_bits)),
         "irq": Out(1),
@@ -35,7 +36,7 @@ def channel_members(config: ChannelConfig) -> dict[str, wiring.Member]:
 
 
 class Channel(wiring.Component):
-    """Finds pulses in a detector's samples, and gives time and energy of each; README.md says how, sample by sample.
+    """Finds pulses in detectors' samples, and gives time and energy of each; README.md says how, sample by sample.
 
     Latency: `config.latency_cycles`, from the cycle that takes sample t + `samples` - 1 of a trigger at t to the first
     that offers its record, where the inspection is over and no other event is before it.
@@ -48,14 +49,14 @@ class Channel(wiring.Component):
 
     Members
     -------
-    samples : In(stream.Signature(16 * lanes))
-        Codes, lane 0 the earliest. Always ready.
-    external : In(lanes)
-        External trigger, a bit for each sample of the beat.
+    samples : In(stream.Signature(16 * lanes * channels))
+        Codes of each channel, lane 0 the earliest. Always ready.
+    external : In(lanes * channels)
+        External triggers, a bit for each sample of the beat.
     record : Out(stream.Signature(128))
-        Records, in the order of their triggers.
+        Records, those of a channel in the order of their triggers.
     csr : In(AXI4LiteSignature(config.registers.address_bits))
-        Registers of `channel.rdl`: its own, the front end's, the filter's.
+        Registers of `channel.rdl`: its own, the filter's, the front ends'.
     irq : Out(1)
         High while an enabled status bit of a unit is set.
     """
@@ -67,36 +68,65 @@ class Channel(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         config = self._config
-        m.submodules.front = front = Front(config.front)
+        fronts = [Front(config.front) for _ in range(config.channels)]
         m.submodules.filter = fitter = Filter(config.filter)
-        m.submodules.queue = queue = Fifo(config.front.event_bits, EVENTS_AHEAD)
+        m.submodules.queue = queue = Fifo(config.front.event_bits + config.index_bits, EVENTS_AHEAD)
         m.submodules.records = records = Records(config)
-        connect(m, flipped(self.samples), front.samples)
-        connect(m, front.window, fitter.window)
-        connect(m, front.event, queue.i)
+        self._windows(m, fronts, fitter.window, queue.i)
         connect(m, queue.o, records.event)
         connect(m, fitter.fit, records.fit)
         connect(m, records.record, flipped(self.record))
+        bank = self._registers(m, fronts, fitter)
+        self._samples(m, fronts, bank.hold.value.value)
 
-        own = config.own_registers
-        m.submodules.bank = bank = CSRBank(own)
-        windows = {
-            "own": (0, own.address_bits),
-            "front": (FRONT_BASE, len(front.csr.araddr)),
-            "filter": (FILTER_BASE, len(fitter.csr.araddr)),
-        }
-        m.submodules.windows = split = AddressWindows(config.registers.address_bits, windows)
-        connect(m, flipped(self.csr), split.bus)
-        connect(m, split.own, bank.bus)
-        connect(m, split.front, front.csr)
-        connect(m, split.filter, fitter.csr)
         busy = wire(m, (queue.level != 0) | self.record.valid, "busy")
         m.d.comb += [
-            front.external.eq(self.external),
             records.channel.eq(bank.channel.value.value),
             bank.status.busy.next.eq(busy),
-            self.irq.eq(front.irq | fitter.irq),
+            self.irq.eq(Cat(*(front.irq for front in fronts), fitter.irq).any()),
         ]
         events = ((bank.records, self.record.valid & self.record.ready), (bank.cycles, busy))
         count_events(m, bank.control.clear_counters.value, events)
         return m
+
+    def _samples(self, m, fronts, hold):
+        """To each front end its codes, where they are not held back."""
+        lanes, code_bits = self._config.front.lanes, self._config.front.sample_bits
+        m.d.comb += self.samples.ready.eq(1)
+        for place, front in enumerate(fronts):
+            m.submodules[f"front{place}"] = front
+            first = place * lanes
+            m.d.comb += [
+                front.samples.valid.eq(self.samples.valid & ~hold),
+                front.samples.payload.eq(self.samples.payload[code_bits * first : code_bits * (first + lanes)]),
+                front.external.eq(self.external[first : first + lanes]),
+            ]
+
+    def _windows(self, m, fronts, window, event):
+        """Windows to the filter, their events to the queue."""
+        if len(fronts) == 1:
+            connect(m, fronts[0].window, window)
+            connect(m, fronts[0].event, event)
+            return
+        m.submodules.turns = turns = Turns(self._config)
+        for place, front in enumerate(fronts):
+            connect(m, front.window, turns.windows[place])
+            connect(m, front.event, turns.events[place])
+        connect(m, turns.window, window)
+        connect(m, turns.event, event)
+
+    def _registers(self, m, fronts, fitter):
+        """Own registers; those of the units are in windows of their own."""
+        config = self._config
+        own = config.own_registers
+        m.submodules.bank = bank = CSRBank(own)
+        units = {"own": (0, own.address_bits), "filter": (FILTER_BASE, len(fitter.csr.araddr))}
+        for place, front in enumerate(fronts):
+            units[f"front{place}"] = FRONT_BASE + place * FRONT_BYTES, len(front.csr.araddr)
+        m.submodules.windows = split = AddressWindows(config.registers.address_bits, units)
+        connect(m, flipped(self.csr), split.bus)
+        connect(m, split.own, bank.bus)
+        connect(m, split.filter, fitter.csr)
+        for place, front in enumerate(fronts):
+            connect(m, getattr(split, f"front{place}"), front.csr)
+        return bank

@@ -1,23 +1,26 @@
-"""Config of `pulse.channel`: a detector's channel, from its samples to records. No gateware here."""
+"""Config of `pulse.channel`: detectors' channels, from their samples to records. No gateware here."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import ClassVar, Self
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from hdl.common.block import BlockConfig
 from hdl.common.registers import RegisterMap
 from hdl.pulse.config import FilterConfig
 from hdl.pulse.front_config import FrontConfig
 
-FRONT_BASE, FILTER_BASE = 0x100, 0x200
-"""Where the units' registers begin, in bytes."""
+FILTER_BASE, FRONT_BASE, FRONT_BYTES = 0x100, 0x200, 0x100
+"""Where the units' registers begin, in bytes, and how far it is from one front end's to the next one's."""
 
 
 class ChannelConfig(BlockConfig):
-    """`pulse.channel`: the front end and the optimal filter behind it, a record of 128 bits for each pulse."""
+    """`pulse.channel`: front ends and the optimal filter behind them, a record of 128 bits for each pulse."""
+
+    channels: int = Field(default=1, ge=1, le=8)
+    """Detectors, sampled together, each with a front end of its own; the filter is theirs in turn."""
 
     front: FrontConfig
     """The parameters of pulse.front."""
@@ -41,13 +44,20 @@ class ChannelConfig(BlockConfig):
     @property
     def latency_cycles(self) -> int:
         """From the cycle that takes sample t + `samples` - 1 of a trigger at t to the first that offers its record,
-        where the inspection is over and no other event is before it: front end, window, fit, record."""
-        return self.front.latency_cycles + self.front.samples - 1 + self.filter.latency_cycles + 1
+        where the inspection is over and no other event is before it: front end, of several a turn, window, fit,
+        record."""
+        turn = int(self.channels > 1)
+        return self.front.latency_cycles + turn + self.front.samples - 1 + self.filter.latency_cycles + 1
+
+    @property
+    def index_bits(self) -> int:
+        """Of a channel's place among the block's channels."""
+        return (self.channels - 1).bit_length()
 
     @property
     def multipliers(self) -> int:
         """Those of the units."""
-        return self.front.multipliers + self.filter.multipliers
+        return self.channels * self.front.multipliers + self.filter.multipliers
 
     @property
     def register_source(self) -> tuple[Path, dict[str, int]]:
@@ -55,11 +65,11 @@ class ChannelConfig(BlockConfig):
         front, fit = self.front.register_source[1], self.filter.register_source[1]
         parameters = {f"FRONT_{name}": value for name, value in front.items()}
         parameters |= {f"FILTER_{name}": value for name, value in fit.items()}
-        return Path(__file__).with_name("channel.rdl"), parameters
+        return Path(__file__).with_name("channel.rdl"), parameters | {"CHANNELS": self.channels}
 
     @property
     def own_registers(self) -> RegisterMap:
         """The registers before those of the units."""
         registers = self.registers
         assert registers is not None
-        return registers.before(FRONT_BASE)
+        return registers.before(FILTER_BASE)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Const, Module, Signal
+from amaranth.hdl import Array, Cat, Const, Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -18,9 +18,9 @@ class Records(wiring.Component):
 
     Members
     -------
-    channel : its number
-    event : In(stream.Signature(128)), fit : In(stream.Signature(128))
-        Of the front end and of the filter.
+    channel : the first channel's number
+    event : In(stream.Signature(128 + index_bits)), fit : In(stream.Signature(128))
+        Of the front ends, with a channel's place among them, and of the filter.
     record : Out(stream.Signature(128))
     """
 
@@ -29,7 +29,7 @@ class Records(wiring.Component):
         super().__init__(
             {
                 "channel": In(config.channel_bits),
-                "event": In(stream.Signature(config.front.event_bits)),
+                "event": In(stream.Signature(config.front.event_bits + config.index_bits)),
                 "fit": In(stream.Signature(config.filter.record_bits)),
                 "record": Out(stream.Signature(config.record_bits)),
             }
@@ -41,8 +41,11 @@ class Records(wiring.Component):
         event, fit = self.event.payload, self.fit.payload
         trigger_time, event_flags, trigger = event[:48], event[48:56], event[64:96]
         fit_time, height, shape, fit_flags = fit[:32].as_signed(), fit[32:64].as_signed(), fit[64:80], fit[80:88]
-        expected = Signal(config.front.number_bits)
-        missing = wire(m, (trigger != expected) & trigger.any(), "missing")
+        index = event[config.front.event_bits :]
+        expected = [Signal(config.front.number_bits, name=f"expected{place}") for place in range(config.channels)]
+        mine = expected[0] if config.channels == 1 else wire(m, Array(expected)[index], "mine")
+        missing = wire(m, (trigger != mine) & trigger.any(), "missing")
+        number = wire(m, (self.channel + index)[: config.channel_bits], "number")
 
         moves = wire(m, ~self.record.valid | self.record.ready, "moves")
         joined = wire(m, self.event.valid & self.fit.valid & moves, "joined")
@@ -57,9 +60,10 @@ class Records(wiring.Component):
             m.d.sync += [
                 self.record.valid.eq(joined),
                 self.record.payload.eq(
-                    Cat(self.channel, flags, missing, time, energy, shape, trigger[: config.sequence_bits])
+                    Cat(number, flags, missing, time, energy, shape, trigger[: config.sequence_bits])
                 ),
             ]
-        with m.If(joined):
-            m.d.sync += expected.eq(trigger + 1)
+        for place, trigger_next in enumerate(expected):
+            with m.If(joined & (index == place if config.channels > 1 else 1)):
+                m.d.sync += trigger_next.eq(trigger + 1)
         return m

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import random
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import cocotb
@@ -26,9 +26,9 @@ _GIVEN = json.loads(os.environ["NIELLO_CONFIG"])
 CONFIG = ChannelConfig.parse({name: value for name, value in _GIVEN.items() if name in ChannelConfig.model_fields})
 """What a larger block around a channel has besides is not looked at."""
 REGISTERS = load_registers(*CONFIG.register_source)
-SAMPLES, LANES = CONFIG.front.samples, CONFIG.front.lanes
+CHANNELS, SAMPLES, LANES = CONFIG.channels, CONFIG.front.samples, CONFIG.front.lanes
 IN_FLIGHT = 3
-"""Records on their way beside those whose windows are in the ring: offered, fitted, waiting for the fit."""
+"""Records on their way beside those whose windows are in a ring: offered, fitted, waiting for the fit."""
 
 
 class Bench(StalledEdge):
@@ -42,12 +42,27 @@ class Bench(StalledEdge):
             for word in words:
                 await self.registers["csr"].write_dword(address, word)
 
-    async def results(self, want: Mapping[str, Any]) -> None:
-        """The records that come are these."""
-        beats = b"".join(await self.receive("record", len(want["time"])))
+    async def records(self, arrays: dict[str, Any], count: int) -> dict[str, Any]:
+        """So many records, channel after channel."""
+        beats = b"".join(await self.receive("record", count))
         got = parsed(np.frombuffer(beats, np.uint8).reshape(-1, CONFIG.record_bits // 8))
+        order = np.argsort(got["channel"] - arrays["channel"][0], kind="stable")
+        return {name: values[order] for name, values in got.items()}
+
+    async def results(self, arrays: dict[str, Any], want: Mapping[str, Any]) -> None:
+        """The records that come are these."""
+        got = await self.records(arrays, len(want["time"]))
         for name, right in got.items():
             assert right.tolist() == want[name].tolist(), name
+
+    async def write_each(self, register: str, value: int) -> None:
+        """Change a register of each front end."""
+        for place in range(CHANNELS):
+            await self.write(f"front{place}_{register}", value)
+
+    async def read_each(self, register: str) -> list[int]:
+        """A register of each front end."""
+        return [await self.read(f"front{place}_{register}") for place in range(CHANNELS)]
 
     async def check(self, arrays: dict[str, Any]) -> int:
         """Settings, samples, and the model's records, when the run has ended; how many."""
@@ -55,28 +70,38 @@ class Bench(StalledEdge):
         self.send("samples", pack(CONFIG, arrays)["samples"])
         await self.sources["samples"].wait()
         await ClockCycles(self.clock, CONFIG.front.latency_cycles)
-        await self.write("front_run", 0)
-        want = records(CONFIG, settings_for(CONFIG, arrays), arrays["samples"].ravel(), stopped=True)
-        await self.results({name: want[name] for name in RECORD.names or ()})
-        return len(want)
+        await self.write_each("run", 0)
+        want = wanted(arrays, [()] * CHANNELS, stopped=True)
+        await self.results(arrays, want)
+        return len(want["time"])
+
+
+def wanted(arrays: dict[str, Any], lost: Sequence[Collection[int]], *, stopped: bool = False) -> dict[str, Any]:
+    """The model's records, channel after channel, without those of the triggers that each lost."""
+    of_each = [
+        records(CONFIG, settings_for(CONFIG, arrays, place), arrays["samples"][:, place].ravel(), gone, stopped=stopped)
+        for place, gone in enumerate(lost)
+    ]
+    return {name: np.concatenate([found[name] for found in of_each]) for name in RECORD.names or ()}
 
 
 def some(count: int) -> dict[str, Any]:
-    """About so many pulses, with settings and a bank."""
+    """About so many pulses a channel, with settings and a bank."""
     return random_arrays(CONFIG, random.getrandbits(32), count)
 
 
 def by_the_clock(count: int, period: int, passes: int = 2) -> dict[str, Any]:
-    """So many triggers, `period` samples apart, in noise."""
+    """So many triggers of each channel, `period` samples apart, in noise."""
     arrays = some(1)
     size = FRAME_SAMPLES + (count - 1) * period + max(SAMPLES, 4)
     size += -size % LANES
     assert (count - 1) * period + max(SAMPLES, 4) + LANES <= count * period
     rng = np.random.default_rng(random.getrandbits(32))
-    arrays["samples"] = rng.integers(-100, 100, (size // LANES, LANES)).astype(np.int16)
+    arrays["samples"] = rng.integers(-100, 100, (size // LANES, CHANNELS, LANES)).astype(np.int16)
     quiet = dict.fromkeys(CONFIG.front.setting_names, 0)
     front = quiet | {"run": 1, "period": period, "code_least": -(1 << 15), "code_most": (1 << 15) - 1}
-    arrays["front_settings"] = np.array([front[name] for name in CONFIG.front.setting_names], np.int64)
+    row = np.array([front[name] for name in CONFIG.front.setting_names], np.int64)
+    arrays["front_settings"] = np.tile(row, (CHANNELS, 1))
     arrays["filter_settings"][CONFIG.filter.setting_names.index("passes")] = passes
     return arrays
 
@@ -86,14 +111,16 @@ async def constants_say_what_was_built(dut: Any) -> None:
     """Identity; the units answer in their windows; everything of its own is 0 after reset, and nothing else answers."""
     bench = await Bench.start(dut)
     assert (await bench.read("identity")).to_bytes(4, "little") == b"CHAN"
-    assert (await bench.read("front_identity")).to_bytes(4, "little") == b"FRON"
+    assert await bench.read_each("identity") == CHANNELS * [int.from_bytes(b"FRON", "little")]
+    assert await bench.read("shape") == CHANNELS
     assert (await bench.read("filter_identity")).to_bytes(4, "little") == b"FILT"
-    for register in ("status", "control", "records", "cycles", "channel"):
+    for register in ("status", "control", "records", "cycles", "channel", "hold"):
         assert await bench.read(register) == 0, register
     own = CONFIG.own_registers
     beyond = own.registers[-1].offset_bytes + 4
     assert int((await bench.registers["csr"].read(beyond, 4)).resp) == 3
-    assert int((await bench.registers["csr"].read(0x300, 4)).resp) == 3
+    behind = REGISTERS.registers[-1].offset_bytes + 4
+    assert int((await bench.registers["csr"].read(behind, 4)).resp) == 3
 
 
 @cocotb.test()
@@ -112,17 +139,17 @@ async def records_match_the_model(dut: Any, stall: float) -> None:
 
 @cocotb.test()
 async def latency_is_what_the_config_says(dut: Any) -> None:
-    """From the beat with a window's last sample to its record; and a record in as many cycles as a fit takes."""
+    """From the beat with a window's last sample to its record, of the channel whose turn is first."""
     bench = await Bench.start(dut)
-    far = CONFIG.latency_cycles * LANES + 4 & -4
+    far = CHANNELS * CONFIG.latency_cycles * LANES + 4 & -4
     arrays = by_the_clock(3, far)
     await bench.load(arrays)
     bench.send("samples", pack(CONFIG, arrays)["samples"])
-    await bench.results(model(CONFIG, arrays))
+    await bench.results(arrays, model(CONFIG, arrays))
     taken, offered = bench.watches["samples"].taken, bench.watches["record"].offered
     for number in range(3):
         last = FRAME_SAMPLES + number * far + SAMPLES - 1
-        assert offered[number] - taken[last // LANES] == CONFIG.latency_cycles
+        assert offered[CHANNELS * number] - taken[last // LANES] == CONFIG.latency_cycles
 
 
 @cocotb.test()
@@ -134,11 +161,12 @@ async def records_follow_at_the_pace_of_fits(dut: Any, passes: int) -> None:
     arrays = by_the_clock(CONFIG.front.events, period, passes)
     await bench.load(arrays)
     bench.send("samples", pack(CONFIG, arrays)["samples"])
-    await bench.results(model(CONFIG, arrays))
+    await bench.results(arrays, model(CONFIG, arrays))
     pace = record_cycles(CONFIG, {"passes": passes})
     offered = bench.watches["record"].offered
     gaps = np.diff(offered)[1:]
-    assert gaps.tolist() == [max(pace, period // LANES, CONFIG.front.window_cycles)] * len(gaps)
+    window_cycles = CONFIG.front.window_cycles if CHANNELS == 1 else SAMPLES + 1
+    assert gaps.tolist() == [max(pace, period // LANES // CHANNELS, window_cycles)] * len(gaps)
 
 
 @cocotb.test()
@@ -151,25 +179,28 @@ async def every_trigger_is_a_record_or_counted_as_lost(dut: Any, waits: bool) ->
     count = 12 * CONFIG.front.events
     arrays = by_the_clock(count, SAMPLES + LANES + 7 & -4)
     await bench.load(arrays)
-    await bench.write("front_irq_enable", REGISTERS["front_irq_enable"]["lost"].mask)
+    await bench.write_each("irq_enable", REGISTERS["front0_irq_enable"]["lost"].mask)
     bench.send("samples", pack(CONFIG, arrays)["samples"])
     await ClockCycles(dut.clk, 2 * len(arrays["samples"]))
-    lost = await bench.read("front_lost")
-    assert count // 2 < lost <= count - CONFIG.front.events
+    lost = await bench.read_each("lost")
+    for each in lost:
+        assert count // 2 < each <= count - CONFIG.front.events
     bench.sinks["record"].pause = False
-    beats = b"".join(await bench.receive("record", count - lost))
-    got = parsed(np.frombuffer(beats, np.uint8).reshape(-1, CONFIG.record_bits // 8))
+    kept = CHANNELS * count - sum(lost)
+    got = await bench.records(arrays, kept)
     assert count <= 256, "or a sequence number would come twice"
-    gone = sorted(set(range(count)) - set(got["sequence"].tolist()))
-    assert len(gone) == lost
-    want = records(CONFIG, settings_for(CONFIG, arrays), arrays["samples"].ravel(), gone)
+    of_each = [got["sequence"][got["channel"] == int(arrays["channel"][0]) + place & 0xFF] for place in range(CHANNELS)]
+    gone = [sorted(set(range(count)) - set(sequence.tolist())) for sequence in of_each]
+    assert [len(each) for each in gone] == lost
+    want = wanted(arrays, gone)
     for name, values in got.items():
         assert values.tolist() == want[name].tolist(), name
     assert waits or (got["flags"] & LOST_BEFORE).any()
-    assert await bench.read("front_triggers") == count
-    assert await bench.read("records") == await bench.read("front_windows") == count - lost
-    assert await bench.interrupt() == 1
-    await bench.write("front_status", REGISTERS["front_status"]["lost"].mask)
+    assert await bench.read_each("triggers") == CHANNELS * [count]
+    assert await bench.read("records") == sum(await bench.read_each("windows")) == kept
+    for place in range(CHANNELS):
+        assert await bench.interrupt() == 1
+        await bench.write(f"front{place}_status", REGISTERS["front0_status"]["lost"].mask)
     assert await bench.interrupt() == 0
 
 
@@ -186,7 +217,7 @@ async def reset_in_mid_flight_leaves_no_trace(dut: Any) -> None:
             source.clear()
         await bench.reset()
         bench.sinks["record"].clear()
-        assert await bench.read("front_run") == 0
+        assert await bench.read_each("run") == CHANNELS * [0]
         assert await bench.check(arrays) == await bench.read("records")
     assert bench.sinks["record"].empty()
 
@@ -199,9 +230,24 @@ async def a_run_that_ends_leaves_whole_windows(dut: Any) -> None:
     cut = arrays | {"samples": arrays["samples"][: -SAMPLES // LANES // 2]}
     await bench.load(cut)
     bench.send("samples", pack(CONFIG, cut)["samples"])
-    await bench.results(model(CONFIG, cut))
-    await bench.write("front_run", 0)
-    assert await bench.read("front_triggers") == IN_FLIGHT
-    assert await bench.read("front_lost") == 1
+    await bench.results(cut, model(CONFIG, cut))
+    await bench.write_each("run", 0)
+    assert await bench.read_each("triggers") == CHANNELS * [IN_FLIGHT]
+    assert await bench.read_each("lost") == CHANNELS * [1]
     await bench.check(some(8))
     assert bench.sinks["record"].empty()
+
+
+@cocotb.test()
+async def samples_that_are_held_are_not_looked_at(dut: Any) -> None:
+    """Front ends that were started one after the other begin with the first sample after `hold`."""
+    bench = await Bench.start(dut)
+    arrays = by_the_clock(2, SAMPLES + LANES + 7 & -4)
+    await bench.load(arrays)
+    await bench.write("hold", 1)
+    bench.send("samples", pack(CONFIG, some(8))["samples"])
+    await bench.sources["samples"].wait()
+    assert await bench.read_each("triggers") == CHANNELS * [0]
+    await bench.write("hold", 0)
+    bench.send("samples", pack(CONFIG, arrays)["samples"])
+    await bench.results(arrays, model(CONFIG, arrays))

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from hdl.pulse.channel_config import FRONT_BASE, ChannelConfig
+from hdl.pulse.channel_config import FRONT_BASE, FRONT_BYTES, ChannelConfig
 from hdl.pulse.front_config import FRAME_SAMPLES, SOURCES
 from sim.common.harness import Harness, HarnessError
 from sim.pulse import channel_vectors
 from sim.pulse.daq import Stages
 from sim.pulse.setup import Setup
+
+Times = npt.NDArray[np.int64]
 
 HEIGHT, THRESHOLD, HOLD_OFF, INSPECT = 2000, 1000, 12, 40
 """Of pulses of a sample, in codes; of the trigger, in codes and samples."""
@@ -26,14 +29,17 @@ def stages(config: ChannelConfig) -> Stages:
     return Stages.of(config, over=1, hold_off=HOLD_OFF, inspect=INSPECT)
 
 
-def counted(harness: Harness, config: ChannelConfig, times: npt.NDArray[np.int64], samples: int) -> dict[str, int]:
-    """The front end's counters after so many samples, with pulses at `times`; records are taken at once."""
-    row = np.zeros(samples, np.int16)
-    row[times] = HEIGHT
+def counted(harness: Harness, config: ChannelConfig, times: Times | Sequence[Times], samples: int) -> dict[str, int]:
+    """The front end's counters after so many samples, with pulses at `times`; records are taken at once. Of several
+    channels' `times`, the counters' sums."""
+    each = [times] if isinstance(times, np.ndarray) else times
+    rows = np.zeros((config.channels, samples), np.int16)
+    for row, places in zip(rows, each, strict=True):
+        row[places] = HEIGHT
     front = {"source": SOURCES.index("level"), "threshold": THRESHOLD, "hysteresis": THRESHOLD // 2}
     half = 1 << (config.front.code_bits - 1)
     front |= {"hold_off": HOLD_OFF, "inspect": INSPECT, "baseline_on": 0, "code_least": -half, "code_most": half - 1}
-    arrays = channel_vectors.arrays_for(config, Setup.parse({}), row, front)
+    arrays = channel_vectors.arrays_for(config, Setup.parse({}), rows, front)
     harness.reset()
     for address, words in channel_vectors.register_writes(config, arrays):
         for word in words:
@@ -43,14 +49,15 @@ def counted(harness: Harness, config: ChannelConfig, times: npt.NDArray[np.int64
     with contextlib.suppress(HarnessError):
         harness.run(
             inputs,
-            {"record": len(times) + 1},
+            {"record": sum(map(len, each)) + 1},
             stall_in=0,
             stall_out=0,
             max_idle_cycles=4 * config.latency_cycles,
         )
     registers = config.front.registers
     assert registers is not None
-    return {name: harness.read(FRONT_BASE + registers[name].offset_bytes) for name in COUNTERS}
+    bases = [FRONT_BASE + place * FRONT_BYTES for place in range(config.channels)]
+    return {name: sum(harness.read(base + registers[name].offset_bytes) for base in bases) for name in COUNTERS}
 
 
 def random_pulses(rate: float, samples: int, seed: int) -> npt.NDArray[np.int64]:

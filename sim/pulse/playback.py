@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -40,8 +40,8 @@ class Playback:
 
     Attributes
     ----------
-    samples : int16 (n,)
-    settings : of the front end, those that are not as after reset
+    samples : int16 (channels, n)
+    settings : of the front ends, those that are not as after reset
     starts : int64 (records,)
         Place of each record's first sample.
     length : samples of a record
@@ -56,7 +56,21 @@ class Playback:
 
 
 def play(config: ChannelConfig, setup: Setup, waves: Codes, threshold: int | None = None) -> Playback:
-    """Records, int16 (records, samples), or a stream, int16 (samples,), as a channel of this config is given them.
+    """Waveforms as channels of this config are given them: records, int16 (records, samples), or a stream, int16
+    (samples,); of several channels, int16 (channels, records, samples) or (channels, samples).
+
+    Raises
+    ------
+    ValueError
+        If there is no record, a record is shorter than a window, or the threshold cannot be had.
+    """
+    each = waves if config.channels > 1 else waves[None]
+    played = [_play_one(config, setup, one, threshold) for one in each]
+    return replace(played[0], samples=np.concatenate([one.samples for one in played]))
+
+
+def _play_one(config: ChannelConfig, setup: Setup, waves: Codes, threshold: int | None) -> Playback:
+    """What one channel is given.
 
     Records of as many samples as a window are windows: triggered by the clock, without a baseline. Others are led in by
     their own level, the median of what comes before a pulse as the set-up says, until the baseline is that, and
@@ -65,11 +79,6 @@ def play(config: ChannelConfig, setup: Setup, waves: Codes, threshold: int | Non
     Parameters
     ----------
     threshold : codes above the baseline; None is 6 sigma of the set-up's noise
-
-    Raises
-    ------
-    ValueError
-        If there is no record, a record is shorter than a window, or the threshold cannot be had.
     """
     window = config.front.samples
     records = np.atleast_2d(waves)
@@ -106,7 +115,7 @@ def _windows(config: ChannelConfig, records: Codes, settings: dict[str, int]) ->
     # The last window ends with sample t + S - 1; the next trigger's sample must not come.
     samples = np.concatenate([samples, np.zeros(max(0, pre + window - period), np.int16)])
     starts = FRAME_SAMPLES - pre + period * np.arange(len(records))
-    return Playback(samples, settings | {"period": period, "baseline_on": 0}, starts, window, whole_windows=True)
+    return Playback(samples[None], settings | {"period": period, "baseline_on": 0}, starts, window, whole_windows=True)
 
 
 def _led_in(config: ChannelConfig, records: Codes, settings: dict[str, int], quiet: int) -> Playback:
@@ -120,7 +129,8 @@ def _led_in(config: ChannelConfig, records: Codes, settings: dict[str, int], qui
     row = np.concatenate([np.repeat(level[:, None], lead, axis=1), records], axis=1)
     before, after = np.full(first, level[0], np.int16), np.full(2 * window + FRAME_SAMPLES, level[-1], np.int16)
     starts = first + lead + (lead + length) * np.arange(count)
-    return Playback(np.concatenate([before, row.reshape(-1), after]), settings, starts, length, whole_windows=False)
+    samples = np.concatenate([before, row.reshape(-1), after])
+    return Playback(samples[None], settings, starts, length, whole_windows=False)
 
 
 def found(

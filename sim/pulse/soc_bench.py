@@ -11,9 +11,9 @@ from typing import Any
 import cocotb
 from cocotb.triggers import ClockCycles
 
-from hdl.pulse.channel_config import FRONT_BASE
+from hdl.pulse.channel_config import FRONT_BASE, FRONT_BYTES
 from hdl.soc.config import IO_BASE, SYSTEM_BASE, ProcessorConfig
-from sim.pulse.channel_bench import CONFIG, REGISTERS, SAMPLES, Bench, by_the_clock
+from sim.pulse.channel_bench import CHANNELS, CONFIG, REGISTERS, SAMPLES, Bench, by_the_clock
 from sim.pulse.channel_vectors import model, pack, register_writes
 from sim.soc.monitor_edge import REQUEST_CYCLES, MonitorEdge
 
@@ -28,8 +28,8 @@ class SocBench(Bench, MonitorEdge):
 
 
 def events(count: int) -> dict[str, Any]:
-    """So many triggers, as far apart as fits are long."""
-    return by_the_clock(count, CONFIG.latency_cycles * CONFIG.front.lanes + 4 & -4)
+    """So many triggers of each channel, as far apart as its fits are long."""
+    return by_the_clock(count, CHANNELS * CONFIG.latency_cycles * CONFIG.front.lanes + 4 & -4)
 
 
 @cocotb.test()
@@ -39,15 +39,15 @@ async def the_processor_sets_the_channel_up(dut: Any) -> None:
     arrays = events(5)
     for address, words in register_writes(CONFIG, arrays):
         for word in words:
-            if address < FRONT_BASE or address >= 2 * FRONT_BASE:
+            if address < FRONT_BASE:
                 await bench.registers["csr"].write_dword(address, word)
             else:
                 await bench.poke(IO_BASE + address, word)
     assert await bench.peek(IO_BASE + REGISTERS["identity"].offset_bytes) == await bench.read("identity")
     bench.send("samples", pack(CONFIG, arrays)["samples"])
-    await bench.results(model(CONFIG, arrays))
-    assert await bench.peek(IO_BASE + REGISTERS["records"].offset_bytes) == 5
-    await bench.fault(IO_BASE + 3 * FRONT_BASE)
+    await bench.results(arrays, model(CONFIG, arrays))
+    assert await bench.peek(IO_BASE + REGISTERS["records"].offset_bytes) == 5 * CHANNELS
+    await bench.fault(IO_BASE + FRONT_BASE + CHANNELS * FRONT_BYTES)
 
 
 @cocotb.test()
@@ -62,25 +62,25 @@ async def a_hang_costs_no_event(dut: Any) -> None:
     await bench.poke(watchdog, cycles)
     await bench.ask("g", FREE)
     bench.send("samples", pack(CONFIG, arrays)["samples"])
-    await bench.results(model(CONFIG, arrays))
-    assert await bench.read("front_lost") == 0
+    await bench.results(arrays, model(CONFIG, arrays))
+    assert await bench.read_each("lost") == CHANNELS * [0]
     await ClockCycles(dut.clk, cycles)
     assert await bench.peek(status) == PROCESSOR["status"]["watchdog"].mask
-    assert await bench.peek(IO_BASE + REGISTERS["records"].offset_bytes) == 20
+    assert await bench.peek(IO_BASE + REGISTERS["records"].offset_bytes) == 20 * CHANNELS
 
 
 @cocotb.test()
 async def host_and_processor_share_the_registers(dut: Any) -> None:
     """Each sees what the other wrote, and what it wrote itself, while both write."""
     bench = await SocBench.start(dut)
-    mine, its = REGISTERS["front_threshold"].offset_bytes, REGISTERS["front_period"].offset_bytes
+    mine, its = REGISTERS["front0_threshold"].offset_bytes, REGISTERS["front0_period"].offset_bytes
     for _ in range(5):
         ours, theirs = random.getrandbits(24), random.getrandbits(24)
         asked = cocotb.start_soon(bench.poke(IO_BASE + its, theirs))
         while not asked.done():
-            await bench.write("front_threshold", ours)
-            assert await bench.read("front_threshold") == ours
-        assert await bench.read("front_period") == theirs
+            await bench.write("front0_threshold", ours)
+            assert await bench.read("front0_threshold") == ours
+        assert await bench.read("front0_period") == theirs
         assert await bench.peek(IO_BASE + mine) == ours
 
 
@@ -91,11 +91,11 @@ async def an_interrupt_of_the_channel_reaches_the_processor(dut: Any) -> None:
     bench.sinks["record"].pause = True
     arrays = by_the_clock(4 * CONFIG.front.events, SAMPLES + CONFIG.front.lanes + 7 & -4)
     await bench.load(arrays)
-    await bench.write("front_irq_enable", REGISTERS["front_irq_enable"]["lost"].mask)
+    await bench.write("front0_irq_enable", REGISTERS["front0_irq_enable"]["lost"].mask)
     pending = PROCESSOR["irq_pending"]
     where = SYSTEM_BASE + PROCESSOR["irq_pending"].offset_bytes
     assert await bench.peek(where) == pending["transmit"].mask
     bench.send("samples", pack(CONFIG, arrays)["samples"])
     await ClockCycles(dut.clk, REQUEST_CYCLES)
     assert await bench.peek(where) == pending["transmit"].mask | pending["io"].mask
-    assert await bench.peek(IO_BASE + REGISTERS["front_lost"].offset_bytes) == await bench.read("front_lost") > 0
+    assert await bench.peek(IO_BASE + REGISTERS["front0_lost"].offset_bytes) == await bench.read("front0_lost") > 0

@@ -197,8 +197,17 @@ def test_registers_of_maps_within_have_their_instances_names(tmp_path):
     found = load_registers(path)
     assert [(one.name, one.offset_bytes) for one in found.registers] == [("own", 0), ("a_q", 0x24), ("b_q", 0x44)]
     assert (found.size_bytes, found.address_bits) == (0x48, 7)
+    path.write_text(part + map_file("part a[2] @ 0x20 += 0x10; part b @ 0x40;"))
+    assert [(one.name, one.offset_bytes) for one in load_registers(path).registers] == [
+        ("a0_q", 0x24),
+        ("a1_q", 0x34),
+        ("b_q", 0x44),
+    ]
     for body, message in (
-        ("part a[2] @ 0x20 += 0x10;", ": a is an array; only single addrmaps are supported"),
+        (
+            "part a[2][2] @ 0x20 += 0x10;",
+            ": a is an array of more than one dimension; it must have one",
+        ),
         ("part a @ 0x20; reg { field { sw = r; hw = w; } f; } a_q @ 0x40;", ": a_q is the name of two registers"),
     ):
         path.write_text(part + map_file(body))

@@ -28,6 +28,7 @@ BUILDS = {
     },
 }
 
+THREE = {"three": SMALL | {"channels": 3}}
 PAIRS = {"pairs": {"front": SMALL["front"], "filter": SMALL["filter"] | {"pairs": True}}}
 LONGEST = {"passes": 7, "pair_passes": 7, "exponent_template": 31}
 
@@ -40,16 +41,20 @@ def test_channel_config_refuses_windows_of_two_sizes():
 
 
 @pytest.mark.parametrize(
-    ("name", "array", "message"),
+    ("wrong", "message"),
     [
-        ("channel", np.zeros(2, np.uint8), r"^channel must be uint8 \(1,\), not \(2,\)$"),
-        ("front_settings", np.zeros(19, np.int64), r"^settings must have run = 1, not 0$"),
-        ("filter_settings", np.full(10, 1 << 40), r"^settings must have passes in 0..7, not 1099511627776$"),
+        ({"channel": np.zeros(2, np.uint8)}, r"^channel must be uint8 \(1,\), not \(2,\)$"),
+        ({"front_settings": np.zeros((1, 19), np.int64)}, r"^settings must have run = 1, not 0$"),
+        (
+            {"samples": np.zeros((9, 2, 1), np.int16), "front_settings": np.zeros((2, 19), np.int64)},
+            r"^samples must be int16 \(beats, channels, lanes\) with channels = 1, not \(9, 2, 1\)$",
+        ),
+        ({"filter_settings": np.full(10, 1 << 40)}, r"^settings must have passes in 0..7, not 1099511627776$"),
     ],
 )
-def test_channel_vectors_refuse(name, array, message):
+def test_channel_vectors_refuse(wrong, message):
     config = ChannelConfig.parse(SMALL)
-    arrays = channel_vectors.random_arrays(config, 1, 2) | {name: array}
+    arrays = channel_vectors.random_arrays(config, 1, 2) | wrong
     with pytest.raises(ValueError, match=message):
         channel_vectors.check(config, arrays)
 
@@ -99,7 +104,7 @@ def sum_of_triggers(config, settings, samples, external):
 @pytest.fixture(scope="module")
 def block():
     def of(name):
-        given = (BUILDS | PAIRS)[name]
+        given = (BUILDS | THREE | PAIRS)[name]
         config = ChannelConfig.parse(given)
         return given, config, Channel(config)
 
@@ -128,7 +133,7 @@ def assert_equal(got, want):
 
 @pytest.mark.parametrize(
     ("built", "streams"),
-    [("small", 4), *(pytest.param(name, 30, marks=pytest.mark.deep) for name in BUILDS | PAIRS)],
+    [("small", 4), ("three", 2), *(pytest.param(name, 30, marks=pytest.mark.deep) for name in BUILDS | THREE | PAIRS)],
     indirect=["built"],
 )
 def test_channel_matches_the_model(built, streams):
@@ -144,16 +149,27 @@ def test_channel_matches_the_model(built, streams):
 
 
 @pytest.mark.deep
-@pytest.mark.parametrize("built", BUILDS, indirect=True)
+@pytest.mark.parametrize("built", BUILDS | THREE, indirect=True)
 def test_channel_bench_passes(built, tmp_path):
-    assert len(built.bench_tests("sim.pulse.channel_bench", tmp_path)) == 11
+    assert len(built.bench_tests("sim.pulse.channel_bench", tmp_path)) == 12
 
 
 @pytest.mark.deep
-@pytest.mark.parametrize("built", ["small"], indirect=True)
-@pytest.mark.parametrize(("operator", "other"), [("-", "+"), ("|", "&"), ("!=", "=="), ("&", "|")])
-def test_channel_mutants_are_caught(built, operator, other, tmp_path):
-    mutant = built.mutant("records", operator, other, tmp_path)
+@pytest.mark.parametrize(
+    ("built", "module", "operator", "other"),
+    [
+        ("small", "records", "-", "+"),
+        ("small", "records", "|", "&"),
+        ("small", "records", "!=", "=="),
+        ("small", "records", "&", "|"),
+        ("three", "records", "+", "-"),
+        ("three", "records", "==", "!="),
+        ("three", "turns", "&", "|"),
+    ],
+    indirect=["built"],
+)
+def test_channel_mutants_are_caught(built, module, operator, other, tmp_path):
+    mutant = built.mutant(module, operator, other, tmp_path)
     with pytest.raises((HarnessError, AssertionError)):
         for seed in range(20):
             arrays = channel_vectors.random_arrays(built.config, seed, 100)

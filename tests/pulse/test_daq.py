@@ -67,8 +67,9 @@ def test_covered_is_what_any_span_has():
 @pytest.fixture(scope="module")
 def block():
     def of(name):
-        config = ChannelConfig.parse(SMALL)
-        return SMALL, config, Channel(config)
+        params = SMALL | {"channels": 1 if name == "small" else 3}
+        config = ChannelConfig.parse(params)
+        return params, config, Channel(config)
 
     return of
 
@@ -89,6 +90,21 @@ def test_dead_time_is_the_gateware_s(built, load):
     assert got["dead"] - FRAME_SAMPLES == pytest.approx(found.dead * samples, rel=0.02)
 
 
+@pytest.mark.parametrize("built", ["three"], indirect=True)
+@pytest.mark.parametrize("loads", [(0.1, 0.1, 0.1), (0.2, 0.5, 0.1), (0.3, 1.5, 0.4)])
+def test_dead_time_of_channels_that_share_a_filter(built, loads):
+    """Of each channel its own load; the busy one loses most."""
+    harness, config, samples = built.harness(), built.config, 200_000
+    rates = [load / config.filter.latency_cycles for load in loads]
+    times = [random_pulses(rate, samples, seed) for seed, rate in enumerate(rates)]
+    got = counted(harness, config, times, samples)
+    found = follow(stages(config), [each.astype(float) for each in times], samples)
+    assert got["live"] + got["dead"] == 3 * samples
+    assert got["triggers"] == found.triggers
+    assert got["windows"] == pytest.approx(found.records, rel=0.005)
+    assert got["dead"] - 3 * FRAME_SAMPLES == pytest.approx(found.dead * 3 * samples, rel=0.02)
+
+
 def daq(*words):
     return CliRunner().invoke(app, ["pulse", "daq", *(str(word) for word in words)])
 
@@ -105,11 +121,27 @@ def test_daq_says_what_each_stage_has(tmp_path):
     assert ElementTree.parse(tmp_path / "daq.svg").getroot().tag.endswith("svg")
 
 
+def test_daq_of_a_filter_that_channels_share():
+    """Each has a quarter of it; a channel that has it alone loses nothing at the same rate."""
+    shared, alone = (
+        json.loads(daq("--rate-hz", 1e5, "--design", design).stdout.splitlines()[-1])
+        for design in ("pulse_four", "pulse_r0")
+    )
+    assert (shared["channels"], alone["channels"]) == (4, 1)
+    assert alone["lost"] == 0 < shared["lost"]
+    assert shared["fit_busy"] > 0.95
+    assert 4 * shared["stages"]["records"]["rate_hz"] == pytest.approx(shared["most_records_hz"], rel=0.05)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         (["--rate-hz", 0], "--rate-hz must be in 0.001..5e+07, not 0"),
         (["--rate-hz", 1e5, "--channels", 0], "--channels must be in 1..256, not 0"),
+        (
+            ["--rate-hz", 1e5, "--design", "pulse_four", "--channels", 6],
+            "--channels must be a multiple of the design's 4,",
+        ),
         (["--rate-hz", 1e5, "--accepted", 2], "--accepted must be in 1e-06..1, not 2"),
         (["--rate-hz", 1e5, "--baud", 0], "--baud must be in 1..1e+10, not 0"),
         (["--rate-hz", 1e5, "--design", "pulse_filter_r0"], "--design must be a design of pulse.channel"),

@@ -78,6 +78,23 @@ def test_run_finds_the_pulses_of_a_stream(made, tmp_path):
     assert set(alone) <= set(nearest[clean | (events["flags"] == 1)])
 
 
+def test_run_takes_waveforms_of_several_channels(made, tmp_path):
+    """What each channel finds is what it would find alone; records tell whose they are."""
+    waves, _ = made("--events", 400, "--samples", 100)
+    codes, channels = np.load(waves), 4
+    parts = np.split(codes, channels)
+    np.save(waves, np.stack(parts))
+    together = tmp_path / "together.npz"
+    assert niello("pulse", "run", "--in", waves, "-o", together, "--design", "pulse_four")["pulses"] == 400
+    events = np.load(together)
+    for channel, part in enumerate(parts):
+        np.save(waves, part)
+        niello("pulse", "run", "--in", waves, "-o", tmp_path / "alone.npz")
+        alone, own = np.load(tmp_path / "alone.npz"), events["channel"] == channel
+        for name in alone.files:
+            assert name == "channel" or events[name][own].tolist() == alone[name].tolist(), name
+
+
 def test_run_of_falling_pulses_is_that_of_rising_ones(made, tmp_path):
     setup = tmp_path / "falling.yml"
     setup.write_text("polarity: -1\nbaseline: 1.15\n")
@@ -152,6 +169,7 @@ def test_run_refuses_waveforms(array, message, tmp_path):
         (["--design", "pulse_filter_r0"], "--design must be a design of pulse.channel; pulse_filter_r0 is one of"),
         (["--threshold", "0"], "threshold must be in 1..32767 codes, not 0"),
         (["--setup", "r1"], 'no set-up "r1"'),
+        (["--design", "pulse_four"], "must be int16 (4, records, samples) or (4, samples), not int16 (100,)"),
     ],
 )
 def test_run_refuses_options(options, message, tmp_path):

@@ -59,6 +59,16 @@ def test_scope_shows_a_part_of_a_stream(tmp_path):
     assert all(min(abs(at - each["onset"]) for each in told["pulses"]) < 0.1 for at in inside)
 
 
+def test_scope_shows_one_of_several_channels(tmp_path):
+    drawn = records(Setup.parse({"samples": 64}), 4, seed=5)
+    np.save(tmp_path / "w.npy", drawn.codes[:, None])
+    words = ("--in", tmp_path / "w.npy", "-o", tmp_path / "w.svg", "--design", "pulse_four")
+    for channel in range(4):
+        told = json.loads(scope(*words, "--channel", channel).stdout)
+        assert told["channel"] == channel
+        assert told["pulses"][0]["onset"] == pytest.approx(drawn.first.onset[channel], abs=0.05)
+
+
 @pytest.mark.parametrize(("first", "last"), [(0, 31), (-7000, 6000), (0.0, 0.0), (3.5, 4.1), (1000, 1700)])
 def test_marks_are_a_few_round_numbers_within(first, last):
     found = marks(first, last)
@@ -73,6 +83,8 @@ def test_marks_are_a_few_round_numbers_within(first, last):
         (["--first", 64], "--first must be in 0..63, not 64"),
         (["--first", 60, "--samples", 5], "--samples must be in 1..4, not 5"),
         (["--threshold", 0], "--threshold"),
+        (["--channel", 1], "--channel must be in 0..0, not 1"),
+        (["--design", "pulse_four", "--channel", 4], "--channel must be in 0..3, not 4"),
         (["--design", "pulse_filter_r0"], "--design must be a design of pulse.channel; pulse_filter_r0 is none"),
     ],
 )

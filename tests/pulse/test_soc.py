@@ -38,4 +38,4 @@ def test_soc_bench_passes(built, tmp_path):
 @pytest.mark.deep
 @pytest.mark.parametrize("built", ["small"], indirect=True)
 def test_soc_is_a_channel(built, tmp_path):
-    assert len(built.bench_tests("sim.pulse.channel_bench", tmp_path)) == 11
+    assert len(built.bench_tests("sim.pulse.channel_bench", tmp_path)) == 12
