@@ -349,6 +349,15 @@ BLOCKS = {
             default="pulse_soc_r0",
         ),
         Block(
+            name="pulse.histogram",
+            summary="records of a channel, counted into bins and passed on",
+            config="hdl.pulse.histogram_config:HistogramConfig",
+            component="hdl.pulse.histogram:Histogram",
+            vectors="sim.pulse.histogram_vectors",
+            bench="sim.pulse.histogram_bench",
+            default="pulse_histogram",
+        ),
+        Block(
             name="pulse.classic",
             summary="time, energy and charge of detector pulses by the classic estimators",
             config="hdl.pulse.classic_config:ClassicConfig",

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +103,9 @@ def run_library(
                 given, expected, stall_in=stalls, stall_out=stalls, seed=seed, max_idle_cycles=patience
             )
             outputs, cycles = vectors.unpack(config, arrays, result.outputs), result.cycles
+            outputs |= _read_back(
+                vectors, config, arrays, lambda place, count: [harness.read(place) for _ in range(count)]
+            )
     return outputs, _metrics(design, arrays, cycles, start)
 
 
@@ -141,6 +144,7 @@ def run_serial(
             for address, words in _register_writes(vectors, config, arrays):
                 host.write(address, words, fixed=True)
             outputs = vectors.unpack(config, arrays, host.run_streams(given, expected, ports["ports"]))
+            outputs |= _read_back(vectors, config, arrays, lambda place, count: host.read(place, count, fixed=True))
             counter = registers["cycles"] if registers and "cycles" in registers else None
             cycles = host.read(counter.offset_bytes, 1)[0] if counter else None
     return outputs, _metrics(design, arrays, cycles, start) | {"clock_hz": clock_hz}
@@ -149,6 +153,17 @@ def run_serial(
 def _register_writes(vectors: object, config: BlockConfig, arrays: Arrays) -> list[tuple[int, list[int]]]:
     """What the block's registers are given before its streams; nothing of a block whose streams say all."""
     found: list[tuple[int, list[int]]] = getattr(vectors, "register_writes", lambda *_: [])(config, arrays)
+    return found
+
+
+def _read_back(vectors: object, config: BlockConfig, arrays: Arrays, read: Callable[[int, int], list[int]]) -> Arrays:
+    """What the block's registers tell after its streams, as arrays; nothing of a block whose streams say all. `read`
+    reads an address so many times."""
+    register_reads = getattr(vectors, "register_reads", None)
+    if register_reads is None:
+        return {}
+    words = [read(place, count) for place, count in register_reads(config, arrays)]
+    found: Arrays = vectors.unpack_registers(config, arrays, words)  # type: ignore[attr-defined]
     return found
 
 

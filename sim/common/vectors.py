@@ -14,6 +14,8 @@ and, where the block's traffic is streams,
     expected_beats(config, arrays)           beats by role that the output streams will give
     unpack(config, arrays, beats) -> arrays  traffic of the output streams as arrays
     register_writes(config, arrays)          where registers come first: pairs of an address and the words written there
+    register_reads(config, arrays)           where registers tell the rest: pairs of an address and how many reads of it
+    unpack_registers(config, arrays, words)  and what these reads gave, a list each, as further arrays of OUTPUTS
 
 or, where it works from memory to memory,
 

@@ -1,0 +1,58 @@
+"""Config of `pulse.histogram`: records, counted into bins. No gateware here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar
+
+from pydantic import Field, field_validator
+
+from hdl.common.block import BlockConfig
+from hdl.pulse.channel_config import ChannelConfig
+
+SOURCES = ("energy", "shape", "fraction", "interval")
+"""What is counted; the place is the code in the register `source`."""
+
+
+class HistogramConfig(BlockConfig):
+    """`pulse.histogram`: counts of a record's energy, shape, fraction of time, or interval."""
+
+    bins: int = Field(default=4096, ge=64, le=65536)
+    """Bins, a power of two."""
+
+    count_bits: int = Field(default=32, ge=8, le=32)
+    """Bits of a bin's count, which stays at its largest."""
+
+    record_bits: ClassVar[int] = ChannelConfig.record_bits
+    value_bits: ClassVar[int] = 32
+    setting_names: ClassVar[tuple[str, ...]] = (
+        "run", "source", "low", "shift", "flags_mask", "flags_value", "channel_mask", "channel_value",
+    )  # fmt: skip
+    signed_settings: ClassVar[tuple[str, ...]] = ("low",)
+
+    @field_validator("bins")
+    @classmethod
+    def _check_power(cls, bins: int) -> int:
+        if bins & (bins - 1):
+            raise ValueError(f"must be a power of two, not {bins}")
+        return bins
+
+    @property
+    def bin_bits(self) -> int:
+        """Of a bin's number."""
+        return self.bins.bit_length() - 1
+
+    @property
+    def latency_cycles(self) -> int:
+        """From the cycle that takes a record to the first that offers it, counted."""
+        return 6
+
+    @property
+    def multipliers(self) -> int:
+        """None."""
+        return 0
+
+    @property
+    def register_source(self) -> tuple[Path, dict[str, int]]:
+        """The register file and its parameters."""
+        return Path(__file__).with_name("histogram.rdl"), {"BIN_BITS": self.bin_bits, "COUNT_BITS": self.count_bits}
