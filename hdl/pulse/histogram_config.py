@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, model_validator
 
 from hdl.common.block import BlockConfig
 from hdl.pulse.channel_config import ChannelConfig
@@ -30,12 +30,11 @@ class HistogramConfig(BlockConfig):
     )  # fmt: skip
     signed_settings: ClassVar[tuple[str, ...]] = ("low",)
 
-    @field_validator("bins")
-    @classmethod
-    def _check_power(cls, bins: int) -> int:
-        if bins & (bins - 1):
-            raise ValueError(f"must be a power of two, not {bins}")
-        return bins
+    @model_validator(mode="after")
+    def _check_power(self) -> Self:
+        if self.bins & (self.bins - 1):
+            raise ValueError(f"bins must be a power of 2, not {self.bins}")
+        return self
 
     @property
     def bin_bits(self) -> int:
@@ -45,7 +44,7 @@ class HistogramConfig(BlockConfig):
     @property
     def latency_cycles(self) -> int:
         """From the cycle that takes a record to the first that offers it, counted."""
-        return 6
+        return 8
 
     @property
     def multipliers(self) -> int:
