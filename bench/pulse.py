@@ -13,6 +13,7 @@
                of their gateware; draws docs/pulse_bits.svg; half an hour
     front      cells and clock of pulse_front_r0 on an LFE5U-85F
     cnn        the same of pulse_cnn_r0
+    histogram  the same of pulse_histogram
     filter     the same of pulse_filter_r0, pulse_filter_grid, pulse_filter_pairs
 
 Resolutions of `limit`, `classic`, `pairs` and `others` are the golden model's: the gateware gives the same bits, as its
@@ -39,6 +40,7 @@ def main() -> None:
     benches["bits"] = pulse_bits.bits
     benches["front"] = lambda: routed_design("pulse_front_r0", 140, "at least 125")
     benches["cnn"] = lambda: routed_design("pulse_cnn_r0", 90, "at least 80")
+    benches["histogram"] = lambda: routed_design("pulse_histogram", 120, "at least 80")
     filters = ("pulse_filter_r0", "pulse_filter_grid", "pulse_filter_pairs")
     benches["filter"] = lambda: {name: routed_design(name, 90, "at least 80") for name in filters}
     run(benches, parser.parse_args().names)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from html import escape
 
@@ -18,6 +19,13 @@ MONO_EM = 0.602
 def text_width(text: str, size: float, *, mono: bool = False) -> float:
     """About how wide a text is, in the unit of `size`; there is no font here to ask."""
     return len(text) * size * (MONO_EM if mono else SANS_EM)
+
+
+def round_step(first: float, last: float, steps: int) -> float:
+    """1, 2 or 5 times a power of ten, so that about `steps` of it go from the first to the last."""
+    least = max(last - first, 1e-9) / steps
+    power = 10.0 ** math.floor(math.log10(least))
+    return next(power * times for times in (1, 2, 5, 10) if power * times >= least)
 
 
 class Drawing:

@@ -142,6 +142,34 @@ def pulse_scope(
     emit(**scope(Asked(waves, out, record, first, samples, design, setup, threshold, channel)))
 
 
+@pulse.command("spectrum")
+def pulse_spectrum(
+    events: Annotated[Path, typer.Argument(metavar="EVENTS.npz", help="Pulses, as `run` writes them.")],
+    of: Annotated[
+        str,
+        typer.Option(
+            metavar="WHAT",
+            help="energy, codes; time or interval (to the record's or channel's pulse before), samples; shape, apart.",
+        ),
+    ] = "energy",
+    low: Annotated[float | None, typer.Option(metavar="X", help="Where bins begin; a round number below all.")] = None,
+    high: Annotated[float | None, typer.Option(metavar="X", help="Where they end; a round number above all.")] = None,
+    bins: Annotated[int, typer.Option(metavar="N", help="How many.")] = 200,
+    without: Annotated[
+        str, typer.Option(metavar="FLAG,...", help="Pulses with one of these flags are left out; names as `run` has.")
+    ] = "no_pulse",
+    channel: Annotated[int | None, typer.Option(metavar="N", help="Of this channel only.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", metavar="SPECTRUM.csv", help="low,high,count, a line a bin.")
+    ] = None,
+    plot: Annotated[Path | None, typer.Option(metavar="FILE.svg", help="The histogram as a picture.")] = None,
+) -> None:
+    """A histogram of pulses: how many of which energy, time or distance; centre and width of its highest peak."""
+    from flows.pulse.spectrum import Asked, spectrum
+
+    emit(**spectrum(Asked(events, of, low, high, bins, without, channel, out, plot)))
+
+
 @pulse.command("train")
 def pulse_train(
     out: Annotated[Path, typer.Option("--out", "-o", metavar="NET.npz", help="The network, its weights in 8 bits.")],

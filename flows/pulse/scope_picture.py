@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from flows.drawing import Drawing, Point, text_width
+from flows.drawing import Drawing, Point, round_step, text_width
 
 Floats = npt.NDArray[np.float64]
 
@@ -114,9 +114,7 @@ def scope_picture(title: str, description: str, view: View) -> str:
 
 def marks(first: float, last: float) -> list[float]:
     """About `MARKS` round numbers from the first to the last."""
-    least = max(last - first, 1e-9) / MARKS
-    power = 10.0 ** math.floor(math.log10(least))
-    step = next(power * times for times in (1, 2, 5, 10) if power * times >= least)
+    step = round_step(first, last, MARKS)
     return [step * number for number in range(math.ceil(first / step), math.floor(last / step) + 1)] or [first]
 
 

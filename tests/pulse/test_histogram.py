@@ -132,7 +132,14 @@ def test_histogram_bench_passes(built, tmp_path):
 @pytest.mark.parametrize("built", ["small"], indirect=True)
 @pytest.mark.parametrize(
     ("module", "operator", "other"),
-    [("core", "-", "+"), ("core", "&", "|"), ("core", "==", "!="), ("bins", "+", "-"), ("bins", "&", "|"), ("bins", "==", "!=")],
+    [
+        ("core", "-", "+"),
+        ("core", "+", "-"),
+        ("core", ">>>", ">>"),
+        ("bins", "+", "-"),
+        ("bins", "&", "|"),
+        ("bins", "==", "!="),
+    ],
 )
 def test_histogram_mutants_are_caught(built, module, operator, other, tmp_path):
     mutant = built.mutant(module, operator, other, tmp_path)
