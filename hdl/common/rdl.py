@@ -28,7 +28,7 @@ from hdl.common.registers import (
     RegisterMap,
 )
 
-MAP_PROPERTIES = {"name", "desc", "addressing", "alignment"}
+MAP_PROPERTIES = {"name", "desc", "addressing", "alignment", "ispresent"}
 REGISTER_PROPERTIES = {"name", "desc", "regwidth", "accesswidth", "ispresent"}
 FLAGS = ("hwset", "hwclr", "we", "singlepulse", "swmod", "swacc")
 FIELD_PROPERTIES = {"name", "desc", "sw", "hw", "reset", "fieldwidth", "ispresent", "precedence", *FLAGS}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Module
+from amaranth.hdl import Cat, Const, Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
@@ -12,11 +12,12 @@ from hdl.common.axi_windows import AddressWindows
 from hdl.common.csr_bank import CSRBank
 from hdl.common.csr_wiring import count_events
 from hdl.common.stream import Fifo
-from hdl.pulse.channel_config import FILTER_BASE, FRONT_BASE, FRONT_BYTES, ChannelConfig
+from hdl.pulse.channel_config import FILTER_BASE, FRONT_BASE, FRONT_BYTES, HISTOGRAM_BASE, ChannelConfig
 from hdl.pulse.channel_records import Records
 from hdl.pulse.channel_turns import Turns
 from hdl.pulse.filter import Filter
 from hdl.pulse.front import Front
+from hdl.pulse.histogram import Histogram
 
 EVENTS_AHEAD = 5
 """Events that can have left the ring before the first one's record: of the window that is fitted, of the one behind it,
@@ -56,7 +57,7 @@ class Channel(wiring.Component):
     record : Out(stream.Signature(128))
         Records, those of a channel in the order of their triggers.
     csr : In(AXI4LiteSignature(config.registers.address_bits))
-        Registers of `channel.rdl`: its own, the filter's, the front ends'.
+        Registers of `channel.rdl`: its own, the histogram's, the filter's, the front ends'.
     irq : Out(1)
         High while an enabled status bit of a unit is set.
     """
@@ -75,15 +76,18 @@ class Channel(wiring.Component):
         self._windows(m, fronts, fitter.window, queue.i)
         connect(m, queue.o, records.event)
         connect(m, fitter.fit, records.fit)
-        connect(m, records.record, flipped(self.record))
-        bank = self._registers(m, fronts, fitter)
+        units = {"filter": (FILTER_BASE, fitter)}
+        units |= {f"front{place}": (FRONT_BASE + place * FRONT_BYTES, front) for place, front in enumerate(fronts)}
+        counter, counting = self._give(m, records.record)
+        units |= counter
+        bank = self._registers(m, units)
         self._samples(m, fronts, bank.hold.value.value)
 
-        busy = wire(m, (queue.level != 0) | self.record.valid, "busy")
+        busy = wire(m, (queue.level != 0) | records.record.valid | counting, "busy")
         m.d.comb += [
             records.channel.eq(bank.channel.value.value),
             bank.status.busy.next.eq(busy),
-            self.irq.eq(Cat(*(front.irq for front in fronts), fitter.irq).any()),
+            self.irq.eq(Cat(unit.irq for _, unit in units.values()).any()),
         ]
         events = ((bank.records, self.record.valid & self.record.ready), (bank.cycles, busy))
         count_events(m, bank.control.clear_counters.value, events)
@@ -115,18 +119,31 @@ class Channel(wiring.Component):
         connect(m, turns.window, window)
         connect(m, turns.event, event)
 
-    def _registers(self, m, fronts, fitter):
-        """Own registers; those of the units are in windows of their own."""
+    def _give(self, m, record):
+        """Records to the outside, by a histogram if there is to be one: that unit, and whether a record is in it."""
+        if self._config.histogram is None:
+            connect(m, record, flipped(self.record))
+            return {}, Const(0)
+        m.submodules.histogram = histogram = Histogram(self._config.histogram)
+        connect(m, record, histogram.record)
+        connect(m, histogram.counted, flipped(self.record))
+        counting = Signal()
+        with m.If(self.record.valid & self.record.ready):
+            m.d.sync += counting.eq(0)
+        with m.If(record.valid & record.ready):
+            m.d.sync += counting.eq(1)
+        return {"histogram": (HISTOGRAM_BASE, histogram)}, counting
+
+    def _registers(self, m, units):
+        """Own registers; those of the units, which have a base each, are in windows of their own."""
         config = self._config
         own = config.own_registers
         m.submodules.bank = bank = CSRBank(own)
-        units = {"own": (0, own.address_bits), "filter": (FILTER_BASE, len(fitter.csr.araddr))}
-        for place, front in enumerate(fronts):
-            units[f"front{place}"] = FRONT_BASE + place * FRONT_BYTES, len(front.csr.araddr)
-        m.submodules.windows = split = AddressWindows(config.registers.address_bits, units)
+        windows = {name: (base, len(unit.csr.araddr)) for name, (base, unit) in units.items()}
+        windows["own"] = 0, own.address_bits
+        m.submodules.windows = split = AddressWindows(config.registers.address_bits, windows)
         connect(m, flipped(self.csr), split.bus)
         connect(m, split.own, bank.bus)
-        connect(m, split.filter, fitter.csr)
-        for place, front in enumerate(fronts):
-            connect(m, getattr(split, f"front{place}"), front.csr)
+        for name, (_, unit) in units.items():
+            connect(m, getattr(split, name), unit.csr)
         return bank

@@ -18,6 +18,9 @@ FRACTION_BITS = 16
 ENERGY_BITS = 8
 """Fraction bits of what a row gives: codes."""
 
+RECORD_BITS = 128
+"""Of a pulse's record."""
+
 APART_BITS = 8
 """Fraction bits of the time between two pulses in a record: samples."""
 

@@ -8,7 +8,7 @@ from typing import ClassVar, Self
 from pydantic import Field, model_validator
 
 from hdl.common.block import BlockConfig
-from hdl.pulse.channel_config import ChannelConfig
+from hdl.pulse.config import RECORD_BITS
 
 SOURCES = ("energy", "shape", "fraction", "interval")
 """What is counted; the place is the code in the register `source`."""
@@ -23,7 +23,7 @@ class HistogramConfig(BlockConfig):
     count_bits: int = Field(default=32, ge=8, le=32)
     """Bits of a bin's count, which stays at its largest."""
 
-    record_bits: ClassVar[int] = ChannelConfig.record_bits
+    record_bits: ClassVar[int] = RECORD_BITS
     value_bits: ClassVar[int] = 32
     setting_names: ClassVar[tuple[str, ...]] = (
         "run", "source", "low", "shift", "flags_mask", "flags_value", "channel_mask", "channel_value",

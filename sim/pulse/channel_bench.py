@@ -16,11 +16,14 @@ import numpy as np
 from cocotb.triggers import ClockCycles
 
 from hdl.common.registers import load_registers
-from hdl.pulse.channel_config import ChannelConfig
+from hdl.pulse.channel_config import HISTOGRAM_BASE, ChannelConfig
 from hdl.pulse.front_config import FRAME_SAMPLES
+from hdl.pulse.histogram_config import SOURCES
 from sim.common.register_edge import StalledEdge
 from sim.pulse.channel_model import LOST_BEFORE, RECORD, record_cycles, records
 from sim.pulse.channel_vectors import model, pack, parsed, random_arrays, register_writes, settings_for
+from sim.pulse.histogram_model import COUNTERS, count
+from sim.pulse.histogram_vectors import fields
 
 _GIVEN = json.loads(os.environ["NIELLO_CONFIG"])
 CONFIG = ChannelConfig.parse({name: value for name, value in _GIVEN.items() if name in ChannelConfig.model_fields})
@@ -64,14 +67,18 @@ class Bench(StalledEdge):
         """A register of each front end."""
         return [await self.read(f"front{place}_{register}") for place in range(CHANNELS)]
 
-    async def check(self, arrays: dict[str, Any]) -> int:
-        """Settings, samples, and the model's records, when the run has ended; how many."""
+    async def play(self, arrays: dict[str, Any]) -> dict[str, Any]:
+        """Settings, and all samples of a run; the records that are to come of it."""
         await self.load(arrays)
         self.send("samples", pack(CONFIG, arrays)["samples"])
         await self.sources["samples"].wait()
         await ClockCycles(self.clock, CONFIG.front.latency_cycles)
         await self.write_each("run", 0)
-        want = wanted(arrays, [()] * CHANNELS, stopped=True)
+        return wanted(arrays, [()] * CHANNELS, stopped=True)
+
+    async def check(self, arrays: dict[str, Any]) -> int:
+        """The model's records come of a run; how many."""
+        want = await self.play(arrays)
         await self.results(arrays, want)
         return len(want["time"])
 
@@ -236,6 +243,36 @@ async def a_run_that_ends_leaves_whole_windows(dut: Any) -> None:
     assert await bench.read_each("lost") == CHANNELS * [1]
     await bench.check(some(8))
     assert bench.sinks["record"].empty()
+
+
+@cocotb.test()
+async def records_are_counted_where_there_is_a_histogram(dut: Any) -> None:
+    """Bins are those of the records that came, whatever is counted; where there is none nothing answers."""
+    bench = await Bench.start(dut, 0.2)
+    histogram = CONFIG.histogram
+    if histogram is None:
+        assert int((await bench.registers["csr"].read(HISTOGRAM_BASE, 4)).resp) == 3
+        return
+    for source in SOURCES:
+        arrays = next(each for each in iter(lambda: some(8), None) if len(model(CONFIG, each)["time"]) > 3)
+        values = model(CONFIG, arrays)["shape" if source == "shape" else "energy"].astype(np.int64)
+        of_time = {"fraction": 0xFFFF, "interval": arrays["samples"].size}
+        low, most = (0, of_time[source]) if source in of_time else (int(values.min()), int(values.max()))
+        settings = dict.fromkeys(histogram.setting_names, 0)
+        settings |= {"run": 1, "source": SOURCES.index(source), "low": low}
+        settings["shift"] = max(0, (most - low).bit_length() - histogram.bin_bits)
+        await bench.write("histogram_control", REGISTERS["histogram_control"]["clear"].mask)
+        while await bench.read("histogram_status"):
+            pass
+        for name, value in settings.items():
+            await bench.write(f"histogram_{name}", value & 0xFFFF_FFFF)
+        records_due = len((await bench.play(arrays))["time"])
+        beats = np.frombuffer(b"".join(await bench.receive("record", records_due)), np.uint8)
+        want = count(histogram, settings, fields(beats.reshape(records_due, -1)))
+        assert want.bins.sum() > records_due // 2
+        assert [await bench.read(f"histogram_{name}") for name in COUNTERS] == want.counters.tolist()
+        await bench.write("histogram_bin", 0)
+        assert [await bench.read("histogram_data") for _ in range(histogram.bins)] == want.bins.tolist()
 
 
 @cocotb.test()

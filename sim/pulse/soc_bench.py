@@ -9,9 +9,11 @@ import random
 from typing import Any
 
 import cocotb
+import numpy as np
 from cocotb.triggers import ClockCycles
 
-from hdl.pulse.channel_config import FRONT_BASE, FRONT_BYTES
+from hdl.pulse.channel_config import FRONT_BASE, FRONT_BYTES, HISTOGRAM_BASE
+from hdl.pulse.histogram_config import SOURCES
 from hdl.soc.config import IO_BASE, SYSTEM_BASE, ProcessorConfig
 from sim.pulse.channel_bench import CHANNELS, CONFIG, REGISTERS, SAMPLES, Bench, by_the_clock
 from sim.pulse.channel_vectors import model, pack, register_writes
@@ -48,6 +50,29 @@ async def the_processor_sets_the_channel_up(dut: Any) -> None:
     await bench.results(arrays, model(CONFIG, arrays))
     assert await bench.peek(IO_BASE + REGISTERS["records"].offset_bytes) == 5 * CHANNELS
     await bench.fault(IO_BASE + FRONT_BASE + CHANNELS * FRONT_BYTES)
+
+
+@cocotb.test()
+async def the_processor_reads_the_histogram(dut: Any) -> None:
+    """Of times' fractions in four bins, as many as there are records; where there is none it finds nothing."""
+    bench = await SocBench.start(dut)
+    if CONFIG.histogram is None:
+        await bench.fault(IO_BASE + HISTOGRAM_BASE)
+        return
+
+    def at(name: str) -> int:
+        return IO_BASE + REGISTERS[f"histogram_{name}"].offset_bytes
+
+    arrays = events(5)
+    await bench.load(arrays)
+    for name, value in (("run", 1), ("source", SOURCES.index("fraction")), ("shift", 14)):
+        await bench.poke(at(name), value)
+    bench.send("samples", pack(CONFIG, arrays)["samples"])
+    want = model(CONFIG, arrays)
+    await bench.results(arrays, want)
+    quarters = np.bincount((want["time"] & 0xFFFF) >> 14, minlength=4)
+    assert [await bench.peek(at("data")) for _ in range(5)] == [*quarters.tolist(), 0]
+    assert await bench.peek(at("accepted")) == 5 * CHANNELS
 
 
 @cocotb.test()

@@ -254,7 +254,7 @@ REFUSED = [
     # properties
     (
         map_file(f"sharedextbus; reg {{ {READ} f; }} q @ 0;"),
-        ": addrmap m.sharedextbus is not supported; known: addressing, alignment, desc, name",
+        ": addrmap m.sharedextbus is not supported; known: addressing, alignment, desc, ispresent, name",
     ),
     (
         register_file(f"shared; {READ} f;"),

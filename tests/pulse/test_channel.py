@@ -29,6 +29,7 @@ BUILDS = {
 }
 
 THREE = {"three": SMALL | {"channels": 3}}
+COUNTED = {"counted": SMALL | {"histogram": {"bins": 64, "count_bits": 8}}}
 PAIRS = {"pairs": {"front": SMALL["front"], "filter": SMALL["filter"] | {"pairs": True}}}
 LONGEST = {"passes": 7, "pair_passes": 7, "exponent_template": 31}
 
@@ -104,7 +105,7 @@ def sum_of_triggers(config, settings, samples, external):
 @pytest.fixture(scope="module")
 def block():
     def of(name):
-        given = (BUILDS | THREE | PAIRS)[name]
+        given = (BUILDS | THREE | COUNTED | PAIRS)[name]
         config = ChannelConfig.parse(given)
         return given, config, Channel(config)
 
@@ -133,7 +134,11 @@ def assert_equal(got, want):
 
 @pytest.mark.parametrize(
     ("built", "streams"),
-    [("small", 4), ("three", 2), *(pytest.param(name, 30, marks=pytest.mark.deep) for name in BUILDS | THREE | PAIRS)],
+    [
+        ("small", 4),
+        ("three", 2),
+        *(pytest.param(name, 30, marks=pytest.mark.deep) for name in BUILDS | THREE | COUNTED | PAIRS),
+    ],
     indirect=["built"],
 )
 def test_channel_matches_the_model(built, streams):
@@ -149,9 +154,9 @@ def test_channel_matches_the_model(built, streams):
 
 
 @pytest.mark.deep
-@pytest.mark.parametrize("built", BUILDS | THREE, indirect=True)
+@pytest.mark.parametrize("built", BUILDS | THREE | COUNTED, indirect=True)
 def test_channel_bench_passes(built, tmp_path):
-    assert len(built.bench_tests("sim.pulse.channel_bench", tmp_path)) == 12
+    assert len(built.bench_tests("sim.pulse.channel_bench", tmp_path)) == 13
 
 
 @pytest.mark.deep

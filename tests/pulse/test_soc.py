@@ -11,6 +11,7 @@ BUILDS = {
     "small": {
         "front": {"samples": 16, "pre": 4, "events": 4, "code_bits": 12},
         "filter": {"samples": 16, "taps": 11, "pre": 4},
+        "histogram": {"bins": 64},
     }
 }
 
@@ -32,10 +33,10 @@ def test_soc_loses_no_event_to_its_processor(built, tmp_path):
 @pytest.mark.deep
 @pytest.mark.parametrize("built", ["small"], indirect=True)
 def test_soc_bench_passes(built, tmp_path):
-    assert len(built.bench_tests("sim.pulse.soc_bench", tmp_path)) == 4
+    assert len(built.bench_tests("sim.pulse.soc_bench", tmp_path)) == 5
 
 
 @pytest.mark.deep
 @pytest.mark.parametrize("built", ["small"], indirect=True)
 def test_soc_is_a_channel(built, tmp_path):
-    assert len(built.bench_tests("sim.pulse.channel_bench", tmp_path)) == 12
+    assert len(built.bench_tests("sim.pulse.channel_bench", tmp_path)) == 13
