@@ -9,7 +9,8 @@
 #       ARGS="..."       anything else that `niello VERB --help` names
 #
 #   make setup EXTRAS=gowin        adds an extra: gowin (the Tang Nano boards), formal (proofs), oracles (more judges:
-#                                  of posits, of Keras models), qonnx (quantised models for `niello pulse import`)
+#                                  of posits, of Keras models), qonnx (quantised models for `niello pulse import`),
+#                                  cores (other processors for `pulse.soc`)
 #   make check                     lint, format, types
 #   make docs                      renews the generated tables of the READMEs
 #   make lock                      renews requirements*.lock from pyproject.toml

@@ -14,6 +14,7 @@
     front      cells and clock of pulse_front_r0 on an LFE5U-85F
     cnn        the same of pulse_cnn_r0
     histogram  the same of pulse_histogram
+    cpu        the same of the SoC's processor with each core (extra `cores`), on an LFE5U-25F
     filter     the same of pulse_filter_r0, pulse_filter_grid, pulse_filter_pairs
 
 Resolutions of `limit`, `classic`, `pairs` and `others` are the golden model's: the gateware gives the same bits, as its
@@ -24,7 +25,16 @@ from __future__ import annotations
 
 import argparse
 
-from bench import pulse_bits, pulse_channel, pulse_classic, pulse_daq, pulse_limit, pulse_network, pulse_pairs
+from bench import (
+    pulse_bits,
+    pulse_channel,
+    pulse_classic,
+    pulse_cpu,
+    pulse_daq,
+    pulse_limit,
+    pulse_network,
+    pulse_pairs,
+)
 from bench.common import Benches, run
 from bench.ecp5 import routed_design
 
@@ -41,6 +51,7 @@ def main() -> None:
     benches["front"] = lambda: routed_design("pulse_front_r0", 140, "at least 125")
     benches["cnn"] = lambda: routed_design("pulse_cnn_r0", 90, "at least 80")
     benches["histogram"] = lambda: routed_design("pulse_histogram", 120, "at least 80")
+    benches["cpu"] = pulse_cpu.cpu
     filters = ("pulse_filter_r0", "pulse_filter_grid", "pulse_filter_pairs")
     benches["filter"] = lambda: {name: routed_design(name, 90, "at least 80") for name in filters}
     run(benches, parser.parse_args().names)

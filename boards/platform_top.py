@@ -14,7 +14,8 @@ from amaranth.lib.cdc import ResetSynchronizer
 
 from boards.clock import board_pll
 from boards.pll import Ecp5Pll, GowinPll, Ice40Pll, Pll
-from hdl.common.repeated import Modules
+from hdl.common.foreign import Foreign
+from hdl.common.repeated import Modules, Pattern
 
 if TYPE_CHECKING:
     from amaranth.build import Platform
@@ -209,9 +210,15 @@ def plan(
         If the board cannot make that clock.
     """
     platform: Platform = board.platform()
-    platform.modules = Modules(
-        NAME, lambda name, one: platform.add_file(f"{name}.il", rtlil.convert(one, name, platform, emit_src=False))
-    )
+
+    def write(name: str, source: Pattern | Foreign) -> None:
+        if isinstance(source, Foreign):
+            text = source.written(name, "write_rtlil")
+        else:
+            text = rtlil.convert(source.first, name, platform, emit_src=False)
+        platform.add_file(f"{name}.il", text)
+
+    platform.modules = Modules(NAME, write)
     wrapped = PlatformTop(board, top, board.default_clock_hz if clock_hz is None else clock_hz)
     return platform.prepare(
         wrapped,

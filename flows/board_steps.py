@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from flows.preflight import check as preflight
 from flows.preflight import needs_of
 from flows.steps import HARNESS_LIBRARY, ccache_dir, compiler, versions
 from flows.store import Result, Step, digest_files
+from flows.tools import environment
 from hdl.common.config import ConfigError
 
 PNR_SEED = 1
@@ -55,6 +57,7 @@ def assemble(design: Design, board: Board) -> Step:
 
         top = _board_top(design, board)
         preflight(design.name, needs_of(design.config, top.memories_bits), board, BOARDS)
+        os.environ.update(environment())  # Amaranth looks there for Yosys
         (out / "plan").mkdir()
         build_plan = plan(
             board,
@@ -72,7 +75,7 @@ def assemble(design: Design, board: Board) -> Step:
         "board": board.name,
         "clock_hz": clock_hz_of(design, board),
         "sources": digest_files([*sources, *_flow("verilog", "identifiers", "synth", "board_steps")], relative_to=ROOT),
-        "versions": versions("amaranth", "amaranth-boards", "pyosys"),
+        "versions": versions("amaranth", "amaranth-boards", "pyosys", *design.config.packages),
     }
     return Step(f"assemble-{board.name}", design.name, inputs, action)
 

@@ -68,6 +68,7 @@ class Block:
     from_memory : it works from memory to memory; else its traffic is streams
     proof : `module:Class`, called with the config: gateware that asserts what the block must never do, with the block
         itself inside; "" if there is none
+    parts : folders of `hdl` and `sim` beside the family's that it is made of
     power : function that makes a `PowerPlan` of a config, `module:function`; "" if nothing can be switched off
     """
 
@@ -81,6 +82,7 @@ class Block:
     from_memory: bool = False
     power: str = ""
     proof: str = ""
+    parts: tuple[str, ...] = ()
 
     @property
     def family(self) -> str:
@@ -140,15 +142,15 @@ class Block:
         """Every file that the block's Verilog can depend on."""
         return [
             path
-            for folder in (ROOT / "hdl" / "common", ROOT / "hdl" / self.family)
-            for path in sorted(folder.rglob("*"))
-            if path.suffix in (".py", ".rdl", ".v", ".sv", ".json")
+            for name in ("common", self.family, *self.parts)
+            for path in sorted((ROOT / "hdl" / name).rglob("*"))
+            if path.suffix in (".py", ".rdl", ".v", ".sv", ".json", ".hex")
         ]
 
     def simulation_sources(self) -> list[Path]:
         """Every file that the block's model, vectors and bench can depend on."""
-        folders = (ROOT / "sim" / "common", ROOT / "sim" / self.family)
-        return [path for folder in folders for path in sorted(folder.rglob("*.py"))]
+        names = ("common", self.family, *self.parts)
+        return [path for name in names for path in sorted((ROOT / "sim" / name).rglob("*.py"))]
 
 
 BLOCKS = {
@@ -347,6 +349,7 @@ BLOCKS = {
             vectors="sim.pulse.channel_vectors",
             bench="sim.pulse.channel_bench,sim.pulse.soc_bench",
             default="pulse_soc_r0",
+            parts=("soc",),
         ),
         Block(
             name="pulse.histogram",

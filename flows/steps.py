@@ -41,7 +41,9 @@ def elaborate(design: Design) -> Step:
         "sources": _digest(
             [*design.block.gateware_sources(), *_flow("verilog", "identifiers", "register_docs", "upf")]
         ),
-        "versions": versions("amaranth", "pyosys", "systemrdl-compiler", "peakrdl-cheader", "peakrdl-html"),
+        "versions": versions(
+            "amaranth", "pyosys", "systemrdl-compiler", "peakrdl-cheader", "peakrdl-html", *design.config.packages
+        ),
     }
     return Step("elaborate", design.name, inputs, action)
 

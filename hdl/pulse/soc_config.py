@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from hdl.pulse.channel_config import ChannelConfig
-from hdl.soc.config import ProcessorConfig
+from hdl.soc.config import CORE_PACKAGES, ProcessorConfig
 
 
 class SocConfig(ChannelConfig):
     """`pulse.soc`: `pulse.channel`, whose registers a processor and a host share."""
 
     processor: ProcessorConfig = ProcessorConfig()
-    """The processor's memory and firmware."""
+    """The processor's core, memory and firmware."""
+
+    @property
+    def packages(self) -> tuple[str, ...]:
+        """That of the core."""
+        return (CORE_PACKAGES[self.processor.core],)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -22,14 +23,33 @@ RESET_CYCLES = 4
 """That the watchdog holds the processor in reset."""
 
 
+CORE_PACKAGES = {
+    "sentinel": "sentinel-cpu",
+    "vexriscv": "pythondata-cpu-vexriscv",
+    "picorv32": "pythondata-cpu-picorv32",
+    "serv": "pythondata-cpu-serv",
+}
+"""The distributions that cores come in."""
+
+
 class ProcessorConfig(Config):
     """A processor of RV32I, its memory and what it needs to live."""
 
     ram_bytes: int = Field(default=8192, ge=1024, le=65536)
     """Memory; a power of two."""
 
+    core: Literal["sentinel", "vexriscv", "picorv32", "serv"] = "sentinel"
+    """The core; all but Sentinel are of the extra `cores`."""
+
     firmware: str = Field(default="monitor", pattern="^[a-z][a-z0-9_]*$")
     """The image that the memory holds at first, a file of `firmware/`."""
+
+    @model_validator(mode="after")
+    def _check_core(self) -> Self:
+        package = CORE_PACKAGES[self.core]
+        if find_spec(package.replace("-", "_")) is None:
+            raise ValueError(f"core {self.core} needs the package {package}: make setup EXTRAS=cores")
+        return self
 
     @model_validator(mode="after")
     def _check_memory(self) -> Self:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Module, ResetInserter, Signal
+from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
@@ -12,7 +12,7 @@ from hdl.common.decoder import AddressDecoder
 from hdl.common.stream import Fifo
 from hdl.common.wishbone import WishboneToAXI4Lite
 from hdl.soc.config import IO_BASE, RAM_BASE, SYSTEM_BASE, ProcessorConfig
-from hdl.soc.cpu import Cpu
+from hdl.soc.cpu import CORES
 from hdl.soc.memory import FirmwareMemory
 from hdl.soc.watchdog import Watchdog
 
@@ -58,7 +58,7 @@ class Processor(wiring.Component):
         m = Module()
         config = self._config
         m.submodules.watchdog = watchdog = Watchdog()
-        m.submodules.cpu = cpu = ResetInserter(watchdog.reset)(Cpu())
+        m.submodules.cpu = cpu = CORES[config.core]()
         m.submodules.memory = memory = FirmwareMemory(config)
         m.submodules.bridge = bridge = WishboneToAXI4Lite(32)
         m.submodules.bank = bank = CSRBank(config.registers)
@@ -76,6 +76,7 @@ class Processor(wiring.Component):
             pending.timer.next.eq(timer),
             pending.io.next.eq(self.io_irq),
             cpu.irq.eq(_enabled(bank)),
+            cpu.reset.eq(watchdog.reset),
             watchdog.cycles.eq(bank.watchdog.value.value),
             watchdog.kick.eq(bank.watchdog.value.written),
             bank.watchdog.value.we.eq(watchdog.fired),

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import random
 from typing import Any
 
@@ -17,9 +19,10 @@ from hdl.pulse.histogram_config import SOURCES
 from hdl.soc.config import IO_BASE, SYSTEM_BASE, ProcessorConfig
 from sim.pulse.channel_bench import CHANNELS, CONFIG, REGISTERS, SAMPLES, Bench, by_the_clock
 from sim.pulse.channel_vectors import model, pack, register_writes
-from sim.soc.monitor_edge import REQUEST_CYCLES, MonitorEdge
+from sim.soc.monitor_edge import REQUEST_CYCLES, SLOWER, MonitorEdge
 
-PROCESSOR = ProcessorConfig().registers
+CORE = ProcessorConfig.parse(json.loads(os.environ["NIELLO_CONFIG"]).get("processor", {}))
+PROCESSOR = CORE.registers
 JUMP_TO_ITSELF = 0x0000006F
 FREE = 0x1000
 """An address of memory that the monitor leaves alone."""
@@ -27,6 +30,8 @@ FREE = 0x1000
 
 class SocBench(Bench, MonitorEdge):
     """The block with a bus model on each of its interfaces, and the monitor at its console."""
+
+    slower = SLOWER.get(CORE.core, 1)
 
 
 def events(count: int) -> dict[str, Any]:
@@ -81,7 +86,7 @@ async def a_hang_costs_no_event(dut: Any) -> None:
     bench = await SocBench.start(dut)
     arrays = events(20)
     await bench.load(arrays)
-    cycles = 25_000
+    cycles = 25_000 * bench.slower
     watchdog, status = (SYSTEM_BASE + PROCESSOR[name].offset_bytes for name in ("watchdog", "status"))
     await bench.poke(FREE, JUMP_TO_ITSELF)
     await bench.poke(watchdog, cycles)
@@ -121,6 +126,6 @@ async def an_interrupt_of_the_channel_reaches_the_processor(dut: Any) -> None:
     where = SYSTEM_BASE + PROCESSOR["irq_pending"].offset_bytes
     assert await bench.peek(where) == pending["transmit"].mask
     bench.send("samples", pack(CONFIG, arrays)["samples"])
-    await ClockCycles(dut.clk, REQUEST_CYCLES)
+    await ClockCycles(dut.clk, REQUEST_CYCLES * bench.slower)
     assert await bench.peek(where) == pending["transmit"].mask | pending["io"].mask
     assert await bench.peek(IO_BASE + REGISTERS["front0_lost"].offset_bytes) == await bench.read("front0_lost") > 0

@@ -6,18 +6,24 @@ from sim.common.streams import Edge
 from sim.soc import monitor
 
 REQUEST_CYCLES = 40_000
-"""In which any request is answered."""
+"""In which Sentinel answers any request."""
+
+SLOWER = {"serv": 8}
+"""Cores that take so many times as long."""
 
 
 class MonitorEdge(Edge):
     """An `Edge` with streams `console_in` and `console_out`."""
+
+    slower = 1
+    """How many times as long the core may take."""
 
     async def lines(self, text: bytes, count: int) -> list[bytes]:
         """The answers, as lines, to what is sent."""
         self.sources["console_in"].send_nowait(text)
         received = []
         for _ in range(count):
-            octets = await self.receive("console_out", monitor.REPLY_BYTES, timeout_cycles=REQUEST_CYCLES)
+            octets = await self.receive("console_out", monitor.REPLY_BYTES, timeout_cycles=REQUEST_CYCLES * self.slower)
             received.append(b"".join(octets))
         return received
 

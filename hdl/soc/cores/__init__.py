@@ -1,0 +1,1 @@
+"""RISC-V cores of other people, as the processor takes them."""
